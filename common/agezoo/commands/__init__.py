@@ -1,0 +1,1 @@
+"""One module per verb: its arguments, the call, and what it prints."""

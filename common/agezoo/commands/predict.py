@@ -1,0 +1,62 @@
+"""``agezoo predict``: ages for scans."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from agezoo.commands.arguments import add_bundle, add_verb
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb."""
+    parser = add_verb(
+        verbs,
+        "predict",
+        "predict ages for DICOM folders, NIfTI files or a datalist",
+        "Predict an age with uncertainty for every case found in the inputs. Writes predictions.csv (and .parquet) with\n"
+        "one row per case, and one picture per case with the map of where the age comes from. A case that cannot be\n"
+        "read gets the reason in its row and never stops the others. Nothing is sent anywhere.",
+        "  agezoo predict ct_age scans/ --out results --weights crossval\n"
+        "  agezoo predict ct_age patient.nii.gz --out results --weights phantom",
+    )
+    add_bundle(parser)
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="DICOM folder, .nii/.nii.gz or datalist")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument(
+        "--weights",
+        default="installed",
+        help="a weight file, a folder (e.g. of agezoo crossval: all its models are asked as an ensemble), 'installed' "
+        "(default), or 'phantom' to try the pipeline with weights whose ages mean nothing for real people",
+    )
+    parser.add_argument("--saliency", default="score_cam", help="map over the anatomy, or 'none' (default score_cam)")
+    parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
+    parser.add_argument("--device", help="for example cuda:0 or cpu (default: the first GPU, else the CPU)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predict and print one line per case."""
+    from agezoo.predict.run import predict
+
+    table = predict(
+        args.bundle,
+        args.inputs,
+        args.out,
+        weights=args.weights,
+        overlays=not args.no_overlays,
+        saliency=args.saliency,
+        device=args.device,
+    )
+    failed = table["predicted_age_years"].isna()
+    for _, row in table[~failed].iterrows():
+        known = row["aleatoric_sd_years"] ** 2 + (row["epistemic_sd_years"] ** 2 if row["epistemic_sd_years"] >= 0 else 0)
+        age = "" if row["age_years"] != row["age_years"] else f"  (age {row['age_years']:.1f})"
+        print(f"{row['subject_id']}: {row['predicted_age_years']:.1f} ± {known**0.5:.1f} years{age}")
+    for _, row in table[failed].iterrows():
+        print(f"{row['subject_id']}: no age: {row['error']}")
+    if (table["weights_origin"] == "phantom").any():
+        print("PHANTOM WEIGHTS: these ages mean nothing for real people.")
+    print(f"table: {args.out / 'predictions.csv'}")
+    return 0 if not failed.all() else 1

@@ -1,0 +1,252 @@
+"""Stored DICOM pixels to Hounsfield units, for every transfer syntax that pydicom or GDCM decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
+from pydicom.pixels import pixel_array
+
+from agezoo.data.dicom_headers import EXPLICIT_BIG_ENDIAN, PixelFormat, SliceHeader, quiet_pydicom
+from agezoo.errors import InputError
+
+AIR_HU = -1024
+# Rescaled padding values inside this range could be tissue, so they are left as they are.
+_TISSUE_HU = (-1000.0, 4000.0)
+_INT16 = np.iinfo(np.int16)
+# Plain files are copied by the operating system while Python's lock is free; more threads gain nothing.
+_N_THREADS = 2
+
+
+class _DoesNotFitInt16(Exception):
+    pass
+
+
+def read_stack(headers: Sequence[SliceHeader], *, names: Sequence[str], empty: int = AIR_HU) -> np.ndarray:
+    """Rescaled pixels of slices that share one matrix size.
+
+    Slices without rescale values are taken as they are stored; for CT the series check has refused them before.
+
+    Parameters
+    ----------
+    headers
+        Slices in the wanted order.
+    names
+        What to call each slice's file in an error.
+    empty
+        What pixels without data (those that hold the padding value) become.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (slices, rows, columns). int16 where every value is a whole number that fits, else float32. Nothing
+        is clipped.
+
+    Raises
+    ------
+    InputError
+        If a file is cut off, or its pixels cannot be decoded.
+    """
+    is_whole = all(_is_whole(header.pixels.slope) and _is_whole(header.pixels.intercept) for header in headers)
+    with quiet_pydicom():
+        if is_whole:
+            try:
+                return _read(headers, names, np.dtype(np.int16), empty)
+            except _DoesNotFitInt16:
+                pass
+        return _read(headers, names, np.dtype(np.float32), empty)
+
+
+def _is_whole(number: float | None) -> bool:
+    return number is None or float(number).is_integer()
+
+
+def _read(headers: Sequence[SliceHeader], names: Sequence[str], dtype: np.dtype, empty: int) -> np.ndarray:
+    pixels = headers[0].pixels
+    stack = np.empty((len(headers), pixels.rows, pixels.columns), dtype)
+    decoder = _Decoder()
+
+    def fill(index: int) -> None:
+        header = headers[index]
+        target = stack[index]
+        if dtype == np.int16 and _can_read_in_place(header.pixels):
+            _read_in_place(header, target, names[index])
+            stored = target if header.pixels.is_signed else target.view(np.uint16)
+        else:
+            stored = decoder.stored_values(header, names[index])
+        _rescale(stored, header.pixels, target, empty)
+
+    if all(header.pixels.data_offset is not None for header in headers):
+        with ThreadPoolExecutor(_N_THREADS) as pool:
+            list(pool.map(fill, range(len(headers))))
+    else:
+        for index in range(len(headers)):
+            fill(index)
+    return stack
+
+
+def _can_read_in_place(pixels: PixelFormat) -> bool:
+    return (
+        pixels.data_offset is not None
+        and pixels.bits_allocated == 16
+        and pixels.samples == 1
+        and pixels.transfer_syntax != EXPLICIT_BIG_ENDIAN
+        and np.little_endian
+    )
+
+
+def _read_in_place(header: SliceHeader, target: np.ndarray, name: str) -> None:
+    with header.path.open("rb", buffering=0) as stream:
+        stream.seek(header.pixels.data_offset or 0)
+        if stream.readinto(target.reshape(-1).view(np.uint8)) != target.nbytes:  # type: ignore[arg-type]
+            raise _cut_off(name)
+    _drop_unused_bits(target if header.pixels.is_signed else target.view(np.uint16), header.pixels)
+
+
+def _drop_unused_bits(stored: np.ndarray, pixels: PixelFormat) -> None:
+    """Move the stored bits to the low end in place and extend the sign; old files keep overlays in the other bits."""
+    unused_above = pixels.bits_allocated - 1 - pixels.high_bit
+    unused_below = pixels.high_bit + 1 - pixels.bits_stored
+    if unused_above or unused_below:
+        np.left_shift(stored, unused_above, out=stored)
+        np.right_shift(stored, unused_above + unused_below, out=stored)
+
+
+def _rescale(stored: np.ndarray, pixels: PixelFormat, target: np.ndarray, empty: int) -> None:
+    """Write ``stored * slope + intercept`` to ``target``, which may be the same memory."""
+    slope, intercept = _rescale_values(pixels)
+    lowest, highest = int(stored.min()), int(stored.max())
+    padded = None
+    if _marks_padding(pixels) and lowest <= pixels.padding <= highest:  # type: ignore[operator]
+        padded = stored == pixels.padding
+        kept = stored[~padded]
+        lowest, highest = (int(kept.min()), int(kept.max())) if kept.size else (0, 0)
+    if target.dtype == np.int16:
+        bounds = sorted((lowest * slope + intercept, highest * slope + intercept))
+        if bounds[0] < _INT16.min or bounds[1] > _INT16.max:
+            raise _DoesNotFitInt16
+        if slope == 1 and stored.dtype.itemsize == 2:
+            # A sum that wraps around on the way is right in the end, because the result fits.
+            np.add(stored.view(np.uint16), np.uint16(int(intercept) % (1 << 16)), out=target.view(np.uint16))
+        else:
+            np.copyto(target, stored.astype(np.int64) * int(slope) + int(intercept), casting="unsafe")
+    else:
+        np.multiply(stored, np.float32(slope), out=target, casting="unsafe")
+        target += np.float32(intercept)
+    if padded is not None:
+        target[padded] = empty
+
+
+def _rescale_values(pixels: PixelFormat) -> tuple[float, float]:
+    return 1.0 if pixels.slope is None else pixels.slope, 0.0 if pixels.intercept is None else pixels.intercept
+
+
+def _marks_padding(pixels: PixelFormat) -> bool:
+    if pixels.padding is None:
+        return False
+    slope, intercept = _rescale_values(pixels)
+    rescaled = pixels.padding * slope + intercept
+    return not _TISSUE_HU[0] <= rescaled <= _TISSUE_HU[1]
+
+
+class _Decoder:
+    """Stored values of slices that cannot be copied straight from the file.
+
+    Keeps the last multi-frame file open, because its frames are asked for one after the other.
+    """
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._dataset: Dataset | None = None
+
+    def stored_values(self, header: SliceHeader, name: str) -> np.ndarray:
+        """Shape (rows, columns), in a whole-number type of native byte order."""
+        pixels = header.pixels
+        is_plain = pixels.data_offset is not None
+        stored = _native_values(header, name) if is_plain else self._decoded(header, name)
+        if stored.shape != (pixels.rows, pixels.columns):
+            raise InputError(
+                "the decoded image has another size than its header says",
+                source=name,
+                found=" x ".join(map(str, stored.shape)),
+                expected=f"{pixels.rows} x {pixels.columns}",
+                remedy="export the series again",
+            )
+        return stored
+
+    def _decoded(self, header: SliceHeader, name: str) -> np.ndarray:
+        if self._path != header.path or self._dataset is None:
+            try:
+                self._dataset, self._path = dcmread(header.path, force=True), header.path
+            except (EOFError, ValueError, OSError, NotImplementedError) as error:
+                raise _cut_off(name) from error
+        if "PixelData" not in self._dataset:
+            raise _cut_off(name)
+        try:
+            return pixel_array(self._dataset, index=header.frame)
+        except Exception as error:  # every decoder plugin raises kinds of its own; GDCM has the last word
+            return _decode_with_gdcm(header, name, error)
+
+
+def _native_values(header: SliceHeader, name: str) -> np.ndarray:
+    pixels = header.pixels
+    kind = "i" if pixels.is_signed else "u"
+    order = ">" if pixels.transfer_syntax == EXPLICIT_BIG_ENDIAN else "<"
+    stored_type = np.dtype(f"{order}{kind}{pixels.bits_allocated // 8}")
+    with header.path.open("rb") as stream:
+        stream.seek(pixels.data_offset or 0)
+        data = stream.read(pixels.frame_bytes)
+    if len(data) != pixels.frame_bytes:
+        raise _cut_off(name)
+    stored = np.frombuffer(data, stored_type).reshape(pixels.rows, pixels.columns)
+    stored = stored.astype(stored_type.newbyteorder("="))
+    _drop_unused_bits(stored, pixels)
+    return stored
+
+
+def _decode_with_gdcm(header: SliceHeader, name: str, earlier: Exception) -> np.ndarray:
+    """GDCM's own reader: it knows 12-bit JPEG and the retired progressive JPEG syntaxes, which pydicom refuses."""
+    import gdcm
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(header.path))
+    gdcm.Trace.WarningOff()
+    gdcm.Trace.ErrorOff()
+    if not reader.Read():
+        raise _undecodable(header, name) from earlier
+    image = reader.GetImage()
+    pixel_type = image.GetPixelFormat()
+    try:
+        # The binding hands bytes over as text with undecodable bytes escaped.
+        data = image.GetBuffer().encode("utf-8", "surrogateescape")
+    except (UnicodeError, ValueError) as error:
+        raise _undecodable(header, name) from error
+    kind = "i" if pixel_type.GetPixelRepresentation() else "u"
+    stored = np.frombuffer(data, np.dtype(f"{kind}{pixel_type.GetBitsAllocated() // 8}"))
+    frame_size = header.pixels.rows * header.pixels.columns
+    if stored.size < (header.frame + 1) * frame_size:
+        raise _undecodable(header, name) from earlier
+    frame = stored[header.frame * frame_size : (header.frame + 1) * frame_size]
+    return frame.reshape(header.pixels.rows, header.pixels.columns)
+
+
+def _cut_off(name: str) -> InputError:
+    return InputError(
+        "the file is cut off: its pixel data is incomplete",
+        source=name,
+        remedy="copy or export the file again",
+    )
+
+
+def _undecodable(header: SliceHeader, name: str) -> InputError:
+    return InputError(
+        "the pixels cannot be decoded",
+        source=name,
+        found=f"transfer syntax {header.pixels.transfer_syntax}",
+        expected="a transfer syntax that pydicom or GDCM decodes, and an undamaged file",
+        remedy="export the series again, or decompress it (for example with gdcmconv --raw)",
+    )

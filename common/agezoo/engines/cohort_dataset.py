@@ -1,0 +1,182 @@
+"""The rows of a datalist as items that MONAI's engines take."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import PersistentDataset
+from monai.transforms import Compose, Randomizable
+from torch.utils.data import Dataset
+
+from agezoo.errors import AgeZooError
+from agezoo.version import __version__
+
+logger = logging.getLogger(__name__)
+
+
+class CohortDataset(Dataset):
+    """Reads, preprocesses and augments the images of datalist rows.
+
+    Each item holds ``image`` (float32 tensor), ``label`` (age in years, shape (1,), NaN when unknown), ``row`` (index
+    into `data`), ``error`` (empty, or why there is no image) and the short facts that preprocessing added.
+
+    Preprocessing is deterministic and may be cached on disk; the cache key is made of the image's files (name, size,
+    time of change), of the transforms with their settings and of the package's version, so an edited scan or another recipe
+    is never served an old projection.
+    Augmentation draws from a generator seeded by (seed, epoch, row): the same run gives the same images however many
+    workers there are and also when it was killed and resumed.
+
+    Parameters
+    ----------
+    data
+        Rows as :func:`agezoo.data.datalist_rows` returns them.
+    preprocessing
+        Deterministic dictionary transform from ``{"image": path}`` to at least ``{"image": tensor}``.
+    augmentation
+        Random dictionary transform on the preprocessed item, or ``None``.
+    cache_dir
+        Where preprocessed images are kept; ``None`` keeps nothing.
+    seed
+        Seed of the augmentation.
+    on_error
+        ``"raise"`` stops at the first unusable image; ``"placeholder"`` gives a blank image of `image_shape` and the
+        reason in ``error``, so that one bad case never stops the others.
+    image_shape
+        Shape of the placeholder.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        preprocessing: Callable[[dict[str, Any]], dict[str, Any]],
+        augmentation: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        cache_dir: str | Path | None = None,
+        seed: int = 0,
+        on_error: str = "raise",
+        image_shape: Sequence[int] = (1, 224, 224),
+    ) -> None:
+        if on_error not in ("raise", "placeholder"):
+            raise ValueError(f"on_error must be 'raise' or 'placeholder', got {on_error!r}")
+        self.data = [dict(row) for row in data]
+        self.augmentation = augmentation
+        self.seed = seed
+        self.on_error = on_error
+        self.image_shape = tuple(image_shape)
+        # Shared memory, so that DataLoader workers that live on see the epoch change too.
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._preprocessing = preprocessing
+        self._cached: PersistentDataset | None = None
+        if cache_dir is not None:
+            version = transform_version(preprocessing)
+            self._cached = PersistentDataset(
+                data=[{"image": row.get("image")} for row in self.data],
+                transform=Compose([preprocessing]),
+                cache_dir=Path(cache_dir),
+                hash_func=lambda item: image_fingerprint(item["image"], version).encode(),
+                track_meta=False,
+                weights_only=True,
+            )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the dataset which epoch it serves, which decides the augmentation."""
+        self._epoch[0] = epoch
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = self.data[index]
+        age = row.get("age_years")
+        item: dict[str, Any] = {
+            "label": torch.tensor([math.nan if age is None else float(age)], dtype=torch.float32),
+            "row": index,
+            "error": "",
+        }
+        try:
+            if row.get("error"):
+                raise AgeZooError(str(row["error"]))
+            prepared = self._cached[index] if self._cached is not None else self._prepare(row)
+        except Exception as error:
+            if self.on_error == "raise":
+                raise
+            if not isinstance(error, AgeZooError):
+                logger.exception("unexpected failure while reading a case")
+            reason = str(_user_error(error) or f"{type(error).__name__}: {error}")
+            return {**item, "image": torch.zeros(self.image_shape), "error": reason, **_no_facts()}
+        if self.augmentation is not None:
+            if isinstance(self.augmentation, Randomizable):
+                self.augmentation.set_random_state(seed=_mix(self.seed, int(self._epoch[0]), index))
+            prepared = self.augmentation(dict(prepared))
+        image = torch.as_tensor(prepared["image"], dtype=torch.float32)
+        return {**item, **_facts(prepared), "image": image}
+
+    def _prepare(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self._preprocessing({"image": row.get("image")})
+        except RuntimeError as error:
+            # MONAI wraps what a transform raises; the user's message is inside.
+            raise _user_error(error) or error from None
+
+
+def transform_version(transform: Callable[..., Any]) -> str:
+    """Text that changes when the transforms, their settings or the package's version do."""
+    steps = transform.flatten().transforms if isinstance(transform, Compose) else [transform]
+    parts = [
+        [type(step).__qualname__, {k: v for k, v in sorted(vars(step).items()) if _is_setting(v)}]
+        for step in (inner for outer in steps for inner in (outer, getattr(outer, "transform", None)) if inner)
+    ]
+    return json.dumps([__version__, *parts], default=str)
+
+
+def _is_setting(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_is_setting(v) for v in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def image_fingerprint(image: str | Path | Sequence[str | Path], version: str) -> str:
+    """Checksum of an image's files (names, sizes, times of change) and of the preprocessing's version."""
+    parts: list[str] = [version]
+    paths = [image] if isinstance(image, (str, Path)) else list(image)
+    for path in map(Path, paths):
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            status = file.stat() if file.exists() else None
+            parts.append(f"{file}|{status.st_size}|{status.st_mtime_ns}" if status else f"{file}|missing")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _user_error(error: BaseException | None) -> AgeZooError | None:
+    while error is not None:
+        if isinstance(error, AgeZooError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _mix(*numbers: int) -> int:
+    digest = hashlib.sha256(":".join(map(str, numbers)).encode()).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def _no_facts() -> dict[str, Any]:
+    return _facts({})
+
+
+def _facts(prepared: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain facts that travel with an image; always the same keys, so that batches collate."""
+    facts = prepared.get("image_facts") or {}
+    extent = facts.get("field_of_view_mm")
+    return {
+        "header_age_years": float(facts.get("age_years", math.nan)),
+        "header_sex": str(facts.get("sex", "")),
+        "reading_notes": str(prepared.get("reading_notes", "")),
+        "field_of_view_mm": torch.as_tensor([math.nan] * 3 if extent is None else extent, dtype=torch.float32),
+    }

@@ -1,0 +1,124 @@
+"""From a MONAI evaluator to the prediction table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from agezoo.data.prediction_table import PredictionTableWriter, prediction_row
+from agezoo.engines.progress import torch_rank
+from agezoo.networks.weights import WeightsFile, ensemble_origin, ensemble_sha256
+
+
+class PredictionWriter:
+    """Writes one row per case, safe on disk as soon as its batch is done, and the whole table at the end.
+
+    It expects the evaluator's postprocessing to have put ``predicted_age_years``, ``aleatoric_sd_years`` and
+    ``epistemic_sd_years`` beside the prediction, and the items to come from :class:`agezoo.engines.CohortDataset`.
+    In a distributed run each rank keeps its own rows and rank 0 writes them all, each case once.
+
+    Parameters
+    ----------
+    rows
+        The dataset's rows, to which ``row`` of an item points.
+    output_dir
+        Folder of ``predictions.csv`` and ``predictions.parquet``.
+    bundle, bundle_version
+        What predicts.
+    weights
+        The weight files in use, as :func:`agezoo.networks.find_weights` returns them.
+    stem
+        File name of the table without suffix.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        output_dir: str | Path,
+        bundle: str,
+        bundle_version: str,
+        weights: Sequence[WeightsFile] = (),
+        stem: str = "predictions",
+    ) -> None:
+        self.rows = rows
+        self.output_dir = Path(output_dir)
+        self.stem = stem
+        self.constant = {
+            "bundle": bundle,
+            "bundle_version": bundle_version,
+            "weights_sha256": ensemble_sha256(weights) if weights else None,
+            "weights_origin": ensemble_origin(weights) if weights else None,
+        }
+        self._table: PredictionTableWriter | None = None
+        self._collected: dict[int, dict[str, Any]] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration)
+        engine.add_event_handler(Events.COMPLETED, self._complete)
+
+    def _start(self, engine: Engine) -> None:
+        self._collected = {}
+        if torch_rank() == 0:
+            self._table = PredictionTableWriter(self.output_dir, stem=self.stem)
+
+    def _iteration(self, engine: Engine) -> None:
+        for case, output in zip(engine.state.batch, engine.state.output, strict=True):
+            index = int(case["row"])
+            if index in self._collected:
+                continue
+            self._collected[index] = self.case_row(case, output)
+            if self._table is not None:
+                self._table.append(self._collected[index])
+
+    def case_row(self, case: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, Any]:
+        """The table's row of one decollated case."""
+        row = dict(self.rows[int(case["row"])])
+        header_age = number(case.get("header_age_years"))
+        if number(row.get("age_years")) is None and header_age is not None:
+            row["age_years"] = header_age
+        if not row.get("sex") and case.get("header_sex"):
+            row["sex"] = case["header_sex"]
+        if case["error"]:
+            return prediction_row(row, error=case["error"], qc="fail", qc_reasons="not read", **self.constant)
+        predicted = number(output["predicted_age_years"])
+        if predicted is None:
+            return prediction_row(row, error="the network gave no finite age", qc="fail", **self.constant)
+        notes = str(case.get("reading_notes") or "")
+        return prediction_row(
+            row,
+            predicted_age_years=predicted,
+            aleatoric_sd_years=number(output.get("aleatoric_sd_years")),
+            epistemic_sd_years=number(output.get("epistemic_sd_years")),
+            qc="warn" if notes else "pass",
+            qc_reasons=notes,
+            **self.constant,
+        )
+
+    def _complete(self, engine: Engine) -> None:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            gathered: list[dict[int, dict[str, Any]] | None] = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(gathered, self._collected)
+            for part in gathered:
+                for index, row in (part or {}).items():
+                    if index not in self._collected:
+                        self._collected[index] = row
+                        if self._table is not None:
+                            self._table.append(row)
+        if self._table is not None:
+            self._table.finish()
+            self._table = None
+
+
+def number(value: Any) -> float | None:
+    """A finite float from a number or one-element tensor; ``None`` for anything missing, NaN or infinite."""
+    if value is None:
+        return None
+    result = float(value.item()) if isinstance(value, torch.Tensor) else float(value)
+    return result if math.isfinite(result) else None

@@ -1,0 +1,194 @@
+"""Checkpoints of a training: the weights to keep, and the state to go on from after a kill."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from agezoo.engines.progress import torch_rank
+from agezoo.errors import InputError
+from agezoo.networks.weights import describe, save_weights
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingCheckpoint:
+    """Writes ``model.pt`` (the weights to keep, with their record) and ``last.pt`` (everything needed to resume).
+
+    Attach it as the last handler of the trainer, behind validation and the learning-rate schedule. Both files are
+    replaced atomically. On start, an existing ``last.pt`` of the same run is loaded and training goes on behind its
+    epoch; together with :class:`agezoo.engines.EpochSeeding` the result equals that of an uninterrupted run.
+
+    Parameters
+    ----------
+    folder
+        Where the files go.
+    network, optimizer, lr_scheduler
+        What is trained.
+    evaluator
+        The validation engine, whose key metric decides ``keep="best"``.
+    record
+        Written beside ``model.pt``: origin, bundle, version, fold, datalist checksum ...
+    identity
+        What makes two runs the same (seed, datalist checksum, fold, epochs, batch size ...). Resuming into another
+        run's folder is refused.
+    keep
+        ``"best"``: weights of the epoch with the best key metric. ``"last"``: weights of the last epoch, for
+        cross-validation, where choosing the epoch on the fold that is reported would flatter the result.
+    lower_is_better
+        Direction of the key metric; true for an error in years.
+    resume
+        Whether to go on from ``last.pt``; otherwise an existing one is overwritten.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lr_scheduler: Any,
+        evaluator: Engine,
+        record: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        keep: str = "best",
+        lower_is_better: bool = True,
+        resume: bool = True,
+    ) -> None:
+        if keep not in ("best", "last"):
+            raise InputError("no such choice of weights to keep", source="keep", found=keep, expected="'best' or 'last'")
+        self.folder = Path(folder)
+        self.network = network
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.evaluator = evaluator
+        self.record = dict(record)
+        self.identity = {k: str(v) for k, v in identity.items()}
+        self.keep = keep
+        self.lower_is_better = lower_is_better
+        self.resume = resume
+        self.best_value: float | None = None
+        self.best_epoch = 0
+
+    @property
+    def last_path(self) -> Path:
+        """The file to resume from."""
+        return self.folder / "last.pt"
+
+    @property
+    def model_path(self) -> Path:
+        """The weights to use."""
+        return self.folder / "model.pt"
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+
+    def _start(self, engine: Engine) -> None:
+        if not self.resume or not self.last_path.is_file():
+            return
+        state = torch.load(self.last_path, map_location="cpu", weights_only=True)
+        if state["identity"] != self.identity:
+            differing = sorted(
+                k for k in state["identity"].keys() | self.identity.keys()
+                if state["identity"].get(k) != self.identity.get(k)
+            )  # fmt: skip
+            raise InputError(
+                "the checkpoint there belongs to another training",
+                source=self.last_path,
+                found=", ".join(f"{k}={state['identity'].get(k)}" for k in differing),
+                expected=", ".join(f"{k}={self.identity.get(k)}" for k in differing),
+                remedy="choose another --ckpt_dir, or start afresh with --resume False",
+            )
+        bare_network(self.network).load_state_dict(state["network"], strict=True)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.lr_scheduler.load_state_dict(state["lr_scheduler"])
+        scaler = getattr(engine, "scaler", None)
+        if scaler is not None and state["scaler"]:
+            scaler.load_state_dict(state["scaler"])
+        self.best_value, self.best_epoch = state["best_value"], state["best_epoch"]
+        engine.state.epoch = state["epoch"]
+        engine.state.iteration = state["iteration"]
+        if self.best_value is not None:
+            self.evaluator.state.best_metric = self.best_value
+            self.evaluator.state.best_metric_epoch = self.best_epoch
+        logger.info("resumed behind epoch %d of %s", state["epoch"], self.last_path)
+
+    def _epoch_completed(self, engine: Engine) -> None:
+        epoch = int(engine.state.epoch)
+        value = self._validated_value(epoch)
+        better = value is not None and (
+            self.best_value is None or (value < self.best_value if self.lower_is_better else value > self.best_value)
+        )
+        if better:
+            self.best_value, self.best_epoch = value, epoch
+        if torch_rank() > 0:
+            return
+        is_last = epoch >= int(engine.state.max_epochs or 0)
+        if (self.keep == "best" and better) or (self.keep == "last" and is_last):
+            self._save_model(epoch, value)
+        self._save_last(engine, epoch)
+
+    def _validated_value(self, epoch: int) -> float | None:
+        """The key metric, when validation ran in this epoch."""
+        state = self.evaluator.state
+        name = state.key_metric_name
+        if not name or name not in state.metrics or state.epoch != epoch:
+            return None
+        value = float(state.metrics[name])
+        return value if math.isfinite(value) else None
+
+    def _save_model(self, epoch: int, value: float | None) -> None:
+        metric = self.evaluator.state.key_metric_name
+        record = {**self.record, "epoch": epoch, "kept": self.keep, "validation": {metric: value} if metric else {}}
+        save_weights(bare_network(self.network).state_dict(), self.model_path, record)
+
+    def _save_last(self, engine: Engine, epoch: int) -> None:
+        scaler = getattr(engine, "scaler", None)
+        state = {
+            "identity": self.identity,
+            "epoch": epoch,
+            "iteration": int(engine.state.iteration),
+            "network": bare_network(self.network).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "lr_scheduler": plain(self.lr_scheduler.state_dict()),
+            "scaler": scaler.state_dict() if scaler is not None else {},
+            "best_value": self.best_value,
+            "best_epoch": self.best_epoch,
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.last_path.with_name(f".last.{os.getpid()}.tmp")
+        torch.save(state, temporary)
+        temporary.replace(self.last_path)
+
+
+def training_is_complete(folder: str | Path, max_epochs: int) -> bool:
+    """Whether a folder holds a training that reached its last epoch and whose weights fit their record."""
+    last = Path(folder) / "last.pt"
+    model = Path(folder) / "model.pt"
+    if not last.is_file() or not model.is_file():
+        return False
+    epoch = torch.load(last, map_location="cpu", weights_only=True)["epoch"]
+    return int(epoch) >= max_epochs and describe(model).origin != "unrecorded"
+
+
+def bare_network(network: nn.Module) -> nn.Module:
+    """The network inside DistributedDataParallel, or the network itself."""
+    return network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
+
+
+def plain(value: Any) -> Any:
+    """Copy of a state without callables and numpy scalars, which `weights_only` loading refuses."""
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items() if not callable(v)}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value if not callable(v)]
+    return value.item() if hasattr(value, "item") and not isinstance(value, torch.Tensor) else value

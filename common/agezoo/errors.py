@@ -1,0 +1,79 @@
+"""Errors that are written for the person at the keyboard.
+
+Everything that a user can cause raises :class:`AgeZooError` or a subclass, with a message that names the file
+or field, what was found, what was expected and what to do next. The command line prints that message alone;
+a stack trace therefore always means a fault of ours.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+
+class AgeZooError(Exception):
+    """Base of every error whose message is meant for a user."""
+
+
+class InputError(AgeZooError):
+    """A file, folder, table or value that cannot be used.
+
+    Parameters
+    ----------
+    problem
+        What is wrong, in one sentence without the file's name, e.g. ``"slices are missing"``.
+    source
+        The file, folder or field at fault.
+    found
+        What was there, e.g. ``"gaps of 10.0 mm after slices 12 and 40"``.
+    expected
+        What would have been accepted.
+    remedy
+        What the user can do about it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        source: str | PathLike[str] | None = None,
+        found: object = None,
+        expected: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.source = None if source is None else str(source)
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        parts = [f"{self.source}: {self.problem}" if self.source else self.problem]
+        if self.found is not None:
+            parts.append(f"found: {self.found}")
+        if self.expected is not None:
+            parts.append(f"expected: {self.expected}")
+        if self.remedy:
+            parts.append(f"what to do: {self.remedy}")
+        return "; ".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # DataLoader workers send errors by pickle, and the default would drop the keyword arguments.
+        return _rebuild, (type(self), self.problem, self.source, self.found, self.expected, self.remedy)
+
+
+def _rebuild(
+    cls: type[InputError], problem: str, source: str | None, found: object, expected: object, remedy: str | None
+) -> InputError:
+    return cls(problem, source=source, found=found, expected=expected, remedy=remedy)
+
+
+class WeightsError(InputError):
+    """Weights that are absent, altered, of another layout or unsafe to open."""
+
+
+class MissingExtraError(AgeZooError):
+    """An optional library is not installed; the message names the pip extra that brings it."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {library}, which is not installed: pip install 'agezoo[{extra}]'")

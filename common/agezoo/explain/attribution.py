@@ -1,0 +1,197 @@
+"""One call for every way of asking where an age comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import nn
+
+from agezoo.errors import InputError
+from agezoo.explain.age_output import AgeFunction
+from agezoo.explain.background import mask_background
+from agezoo.explain.captum_methods import CAPTUM_METHODS, captum_map
+from agezoo.explain.fast_network import Precision
+from agezoo.explain.score_cam import Weighting, scale_signed, scale_unsigned, score_cam
+from agezoo.networks.age_ensemble import AgeEnsemble
+
+
+@dataclass(frozen=True)
+class _Options:
+    layer: str | nn.Module | None
+    signed: bool
+    blank_value: float
+    mask_outside_patient: bool
+    smoothing_sd_voxels: float
+    steps: int
+    batch_size: int
+    precision: Precision
+    max_maps: int | None
+    seed: int
+    to_age: AgeFunction | None
+    progress: bool
+
+
+_SCORE_CAM_METHODS: dict[str, Weighting] = {
+    "score_cam": "baseline",
+    "score_cam_centred": "centred",
+    "score_cam_published": "published",
+}
+_OTHER_NAMES = {"guided_gradcam": "guided_grad_cam", "gradcam": "grad_cam", "smoothgrad": "smooth_grad"}
+
+METHODS: tuple[str, ...] = (*_SCORE_CAM_METHODS, *CAPTUM_METHODS)
+"""Every method's name."""
+
+SIGNED_METHODS: frozenset[str] = frozenset(
+    {"score_cam", "score_cam_centred", *(name for name, method in CAPTUM_METHODS.items() if method.signed)}
+)
+"""Methods whose map can tell what makes the patient older (positive) from what makes younger (negative)."""
+
+
+def explain(
+    network: nn.Module,
+    image: torch.Tensor | np.ndarray,
+    method: str = "score_cam",
+    *,
+    layer: str | nn.Module | None = None,
+    signed: bool | None = None,
+    blank_value: float = 0.0,
+    mask_outside_patient: bool = True,
+    smoothing_sd_voxels: float = 0.0,
+    steps: int = 32,
+    batch_size: int = 8,
+    precision: Precision = "float32",
+    max_maps: int | None = None,
+    seed: int = 0,
+    to_age: AgeFunction | None = None,
+    progress: bool = False,
+) -> np.ndarray:
+    """Map in the image's own grid of where the predicted age comes from.
+
+    Parameters
+    ----------
+    network
+        Any 2D or 3D network; left in the mode, with the weights and the hooks it had. Of an
+        :class:`~agezoo.networks.age_ensemble.AgeEnsemble` the CAM methods give the mean of the members' maps, each
+        scaled to its own largest value, because every member has its own layer; the others explain the mean age.
+    image
+        One image, shape (C, *spatial) or (1, C, *spatial).
+    method
+        One of :data:`METHODS`. The Score-CAMs need nothing else; the others need captum.
+    layer
+        For the CAM methods: dotted name or module; None takes ``layer3``.
+    signed
+        True: -1..1, positive where the image makes the patient older, negative where younger. False: 0..1; for a
+        Score-CAM see there, for the other CAMs the positive part after the map was turned so that its sum is
+        positive, and for the rest the magnitude. None: False for the Score-CAMs, else whatever the method has.
+    blank_value
+        Image value that stands for "nothing there": the baseline of the baseline-subtracted Score-CAM, of
+        integrated gradients and of occlusion, and the background for masking.
+    mask_outside_patient
+        Set the map to 0 where the image shows no patient, see :func:`agezoo.explain.background.mask_background`.
+    smoothing_sd_voxels
+        SD of a Gaussian that smooths the map, for the pixel-wise methods, which are noisy.
+    steps
+        Integration steps of integrated gradients, noisy copies of SmoothGrad.
+    batch_size
+        Images per forward pass; bounds the memory.
+    precision, max_maps
+        Faster Score-CAM, see :func:`agezoo.explain.score_cam.score_cam`.
+    seed
+        For SmoothGrad's noise; the global random state is not touched.
+    to_age
+        From the network's output to ages in years, shape (B,).
+    progress
+        Show a progress bar where the method takes long.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 of the image's spatial shape; channels are summed (magnitudes: after summing).
+
+    Raises
+    ------
+    InputError
+        For an unknown method or layer, a sign asked of a method that has none, or a shape that does not fit.
+    MissingExtraError
+        If captum is needed and not installed.
+    """
+    name = _OTHER_NAMES.get(method, method)
+    if name not in METHODS:
+        raise InputError("no such saliency method", found=method, expected=", ".join(METHODS))
+    if signed and name not in SIGNED_METHODS:
+        raise InputError(
+            "the method has no sign",
+            found=method,
+            expected="signed=False, or one of " + ", ".join(sorted(SIGNED_METHODS)),
+        )
+    natural_sign = name in CAPTUM_METHODS and CAPTUM_METHODS[name].signed
+    options = _Options(
+        layer=layer,
+        signed=natural_sign if signed is None else signed,
+        blank_value=blank_value,
+        mask_outside_patient=mask_outside_patient,
+        smoothing_sd_voxels=smoothing_sd_voxels,
+        steps=steps,
+        batch_size=batch_size,
+        precision=precision,
+        max_maps=max_maps,
+        seed=seed,
+        to_age=to_age,
+        progress=progress,
+    )
+    looks_at_layer = name in _SCORE_CAM_METHODS or CAPTUM_METHODS[name].needs_layer
+    if looks_at_layer and isinstance(network, AgeEnsemble):
+        return _scaled(np.mean([_one_map(name, member, image, options) for member in network.members], axis=0), options)
+    return _one_map(name, network, image, options)
+
+
+def _one_map(name: str, network: nn.Module, image: torch.Tensor | np.ndarray, options: _Options) -> np.ndarray:
+    if name in _SCORE_CAM_METHODS:
+        values = score_cam(
+            network,
+            image,
+            options.layer,
+            weighting=_SCORE_CAM_METHODS[name],
+            signed=options.signed,
+            blank_value=options.blank_value,
+            precision=options.precision,
+            max_maps=options.max_maps,
+            batch_size=options.batch_size,
+            to_age=options.to_age,
+            progress=options.progress,
+        )
+    else:
+        values = captum_map(
+            name,
+            network,
+            image,
+            options.layer,
+            blank_value=options.blank_value,
+            steps=options.steps,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            to_age=options.to_age,
+        )
+        if not options.signed:
+            values = _turned_to_positive(values) if CAPTUM_METHODS[name].needs_layer else np.abs(values)
+    if options.smoothing_sd_voxels > 0:
+        values = ndimage.gaussian_filter(values, options.smoothing_sd_voxels)
+    if options.mask_outside_patient:
+        values = mask_background(values, _spatial_image(image, values.ndim), background_value=options.blank_value)
+    return _scaled(values, options)
+
+
+def _scaled(values: np.ndarray, options: _Options) -> np.ndarray:
+    return scale_signed(values) if options.signed else scale_unsigned(values)
+
+
+def _turned_to_positive(values: np.ndarray) -> np.ndarray:
+    return -values if values.sum() < 0 else values
+
+
+def _spatial_image(image: torch.Tensor | np.ndarray, spatial_dims: int) -> np.ndarray:
+    array = np.asarray(image.detach().cpu() if isinstance(image, torch.Tensor) else image)
+    return array.reshape(-1, *array.shape[-spatial_dims:]).max(axis=0)

@@ -1,0 +1,56 @@
+"""Saliency outside the patient: take it out of pictures, and measure it, because much of it betrays a fault."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from agezoo.errors import InputError
+
+
+def foreground(image: np.ndarray, *, background_value: float = 0.0) -> np.ndarray:
+    """Boolean mask of the patient: brighter than the background, with enclosed holes filled.
+
+    Parameters
+    ----------
+    image
+        Shape (*spatial), without channels.
+    background_value
+        What preprocessing writes outside the patient.
+    """
+    return ndimage.binary_fill_holes(np.asarray(image) > background_value)
+
+
+def mask_background(saliency: np.ndarray, image: np.ndarray, *, background_value: float = 0.0) -> np.ndarray:
+    """Copy of the map with 0 wherever the image shows no patient.
+
+    Feature maps are coarse (one cell of ``layer3`` covers 16 x 16 pixels), so that every CAM spills over the body's
+    edge; that says nothing about the air beside the patient. Look at :func:`background_share` first: a map that lies
+    mostly on the background means that the network or the method is at fault, and masking would hide it.
+
+    Parameters
+    ----------
+    saliency
+        Shape (*spatial), signed or not.
+    image
+        The network's input, shape (*spatial) or (C, *spatial).
+    """
+    return np.where(_matching_foreground(saliency, image, background_value), saliency, 0).astype(np.float32)
+
+
+def background_share(saliency: np.ndarray, image: np.ndarray, *, background_value: float = 0.0) -> float:
+    """Share of the map's absolute sum that lies where there is no patient, 0..1; NaN for an empty map."""
+    inside = _matching_foreground(saliency, image, background_value)
+    magnitude = np.abs(saliency, dtype=np.float64)
+    total = magnitude.sum()
+    return float(magnitude[~inside].sum() / total) if total > 0 else float("nan")
+
+
+def _matching_foreground(saliency: np.ndarray, image: np.ndarray, background_value: float) -> np.ndarray:
+    array = np.asarray(image)
+    if array.ndim == np.ndim(saliency) + 1:
+        array = array.max(axis=0)
+    inside = foreground(array, background_value=background_value)
+    if inside.shape != np.shape(saliency):
+        raise InputError("map and image differ in shape", found=np.shape(saliency), expected=inside.shape)
+    return inside

@@ -1,0 +1,154 @@
+"""Looking into a network and leaving it as it was: layers by name, activations, evaluation mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from agezoo.errors import InputError
+
+
+def find_layer(network: nn.Module, layer: str | nn.Module | None) -> nn.Module:
+    """The module that is meant by a dotted name, by its end, or by the module itself.
+
+    Parameters
+    ----------
+    network
+        Searched with all its submodules.
+    layer
+        Dotted name (``"layer3"``, ``"features.denseblock3"``); the end of a name is enough where only one fits.
+        None takes ``layer3``, the layer of the CT recipe and of every ResNet in torchvision's layout.
+
+    Raises
+    ------
+    InputError
+        If nothing or more than one layer fits, or the module is not part of the network.
+    """
+    if isinstance(layer, nn.Module):
+        if any(module is layer for module in network.modules()):
+            return layer
+        raise InputError("the layer is not part of the network", found=type(layer).__name__)
+    wanted = "layer3" if layer is None else layer
+    modules = {name: module for name, module in network.named_modules() if name}
+    if wanted in modules:
+        return modules[wanted]
+    fitting = [name for name in modules if name.endswith(f".{wanted}")]
+    if len(fitting) == 1:
+        return modules[fitting[0]]
+    depth = min((name.count(".") for name in modules), default=0) + 1
+    known = fitting or [name for name in modules if name.count(".") <= depth]
+    raise InputError(
+        "several layers have this name" if fitting else "the network has no such layer",
+        found=wanted,
+        expected="one of " + ", ".join(known[:40]) + (", ..." if len(known) > 40 else ""),
+        remedy="name the layer whose feature maps are to be weighted, usually the last one with a useful resolution",
+    )
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put the network into evaluation mode; give every module its own mode back afterwards, also on errors."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def without_inplace(network: nn.Module) -> Iterator[None]:
+    """Switch in-place activations off for the time being.
+
+    Backward hooks, which guided backpropagation needs, fail on a ReLU that overwrites its input, and most ResNets
+    have such ReLUs. The network's result stays the same.
+    """
+    changed = [module for module in network.modules() if getattr(module, "inplace", False) is True]
+    for module in changed:
+        module.inplace = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.inplace = True  # type: ignore[assignment]
+
+
+def layer_activations(network: nn.Module, layer: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """Output of one layer for the images, shape (B, maps, *layer_spatial); the hook is removed in every case.
+
+    Raises
+    ------
+    InputError
+        If the layer was not used, was used more than once, or has no feature maps of the image's dimensionality.
+    """
+    seen: list[torch.Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        # Cloned because a following in-place activation would otherwise overwrite what is kept.
+        seen.append(output.detach().clone() if isinstance(output, torch.Tensor) else output)
+
+    handle = layer.register_forward_hook(keep)
+    try:
+        network(image)
+    finally:
+        handle.remove()
+    if len(seen) != 1:
+        raise InputError("the layer must be used exactly once per image", found=f"used {len(seen)} times")
+    if not isinstance(seen[0], torch.Tensor) or seen[0].ndim != image.ndim:
+        found = tuple(seen[0].shape) if isinstance(seen[0], torch.Tensor) else type(seen[0]).__name__
+        raise InputError(
+            "the layer does not put out feature maps",
+            found=found,
+            expected=f"(B, maps, {image.ndim - 2} spatial axes)",
+            remedy="choose a convolutional layer before the pooling",
+        )
+    return seen[0]
+
+
+def network_device(network: nn.Module) -> torch.device:
+    """Device of the network's first parameter or buffer; CPU if it has none."""
+    for tensor in (*network.parameters(), *network.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+def one_image(image: torch.Tensor | np.ndarray, network: nn.Module) -> torch.Tensor:
+    """The image as a plain float32 batch of one, shape (1, C, *spatial), on the network's device.
+
+    Raises
+    ------
+    InputError
+        If it is not one image of shape (C, *spatial) or (1, C, *spatial) with one to three spatial axes, which is
+        told by the dimensionality of the network's first convolution, or holds values that are not finite.
+    """
+    tensor = torch.as_tensor(np.asarray(image) if isinstance(image, np.ndarray) else image)
+    # A MetaTensor would carry its bookkeeping through every masked copy.
+    tensor = tensor.detach().as_subclass(torch.Tensor).to(network_device(network), torch.float32)
+    spatial_dims = _spatial_dims(network)
+    if spatial_dims is not None and tensor.ndim == spatial_dims + 1:
+        tensor = tensor.unsqueeze(0)
+    expected_ndim = None if spatial_dims is None else spatial_dims + 2
+    if (expected_ndim is not None and tensor.ndim != expected_ndim) or tensor.ndim < 3 or tensor.shape[0] != 1:
+        spatial = "*spatial" if spatial_dims is None else f"{spatial_dims} spatial axes"
+        raise InputError(
+            "one image at a time can be explained",
+            found=f"shape {tuple(torch.as_tensor(image).shape)}",
+            expected=f"(1, channels, {spatial}) or (channels, {spatial})",
+        )
+    if not bool(torch.isfinite(tensor).all()):
+        raise InputError("the image holds values that are not finite")
+    return tensor
+
+
+def _spatial_dims(network: nn.Module) -> int | None:
+    for module in network.modules():
+        for dims, kind in enumerate((nn.Conv1d, nn.Conv2d, nn.Conv3d), start=1):
+            if isinstance(module, kind):
+                return dims
+    return None

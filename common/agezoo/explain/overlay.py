@@ -1,0 +1,244 @@
+"""The picture of one CT case: both projections, head up, with the saliency over the anatomy."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure
+
+from agezoo.data.atomic import written_atomically
+from agezoo.errors import InputError
+from agezoo.transforms.display import display_views
+
+# Strongest opacity of the heat map: bone stays visible under the brightest colour.
+_MOST_OPAQUE = 0.7
+_PANEL_HEIGHT_INCHES = 5.2
+_MARGIN_INCHES = 0.35
+_COLOUR_BAR_INCHES = 0.95
+_TITLE_LINE_INCHES = 0.24
+
+
+def split_projections(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coronal and sagittal view of the network's input, as they are shown: head up, radiological.
+
+    Parameters
+    ----------
+    image
+        Shape (2 n, height) or (1, 2 n, height): coronal rows first, then sagittal; the second axis runs from foot to
+        head. The coronal rows run towards the patient's left, the sagittal ones towards the front (LAS).
+
+    Returns
+    -------
+    coronal, sagittal
+        Shape (height, n) each, the first row at the head. Patient's left, and front in the sagittal view, lie
+        at the viewer's right and left.
+
+    Raises
+    ------
+    InputError
+        For any other shape.
+    """
+    shape = np.shape(image)
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 1) or shape[-2] % 2:
+        raise InputError("not a pair of projections", found=f"shape {shape}", expected="(1, 224, 224) or (224, 224)")
+    coronal, sagittal = display_views(image)
+    return coronal, sagittal[:, ::-1]
+
+
+def case_overlay_figure(
+    image: np.ndarray,
+    saliency: np.ndarray | None = None,
+    *,
+    title_lines: Sequence[str] = (),
+    banner: str | None = None,
+    field_of_view_mm: tuple[float, float, float] | None = None,
+    signed: bool | None = None,
+    saliency_label: str | None = None,
+) -> Figure:
+    """Coronal and sagittal projection side by side, with the saliency map in colour over the grey anatomy.
+
+    Parameters
+    ----------
+    image
+        The network's input, see :func:`split_projections`. Grey runs from its 1st to its 99.5th percentile inside
+        the patient, so that one piece of metal does not darken everything else.
+    saliency
+        Map of the same shape, 0..1 or -1..1; opacity grows with the magnitude. None shows the anatomy alone.
+    title_lines
+        For example case and predicted age; long lines are wrapped.
+    banner
+        A warning that must not be missed, for example that the weights come from phantoms.
+    field_of_view_mm
+        Extent of the resampled volume towards left, front and head, in mm, which gives the true proportions. None
+        shows square pixels and says so.
+    signed
+        Whether the colours tell older from younger; None looks for negative values.
+    saliency_label
+        What the colour bar is called; None names it by ``signed``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Free of pyplot's global state.
+
+    Raises
+    ------
+    InputError
+        If the image is not a pair of projections, the map's shape differs, or the field of view is not positive.
+    """
+    views = split_projections(image)
+    heats: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    if saliency is not None:
+        heats = split_projections(saliency)
+        if heats[0] is None or heats[0].shape != views[0].shape:
+            raise InputError("map and image differ in shape", found=np.shape(saliency), expected=np.shape(image))
+        signed = bool(np.min(saliency) < 0) if signed is None else signed
+    widths, height, to_scale = _panel_extents(views[0].shape, field_of_view_mm)
+
+    panel_widths = [_PANEL_HEIGHT_INCHES * width / height for width in widths]
+    bar_inches = _COLOUR_BAR_INCHES if saliency is not None else 0.0
+    total_width = max(sum(panel_widths) + 3 * _MARGIN_INCHES + bar_inches, 4.5)
+    # About 12 characters of 10-point text fit into an inch.
+    lines = [part for line in title_lines for part in textwrap.wrap(line, int(total_width * 11)) or [""]]
+    banner_lines = textwrap.wrap(banner, int(total_width * 10)) if banner else []
+    head_inches = _TITLE_LINE_INCHES * (len(lines) + len(banner_lines)) + 0.45
+    foot_inches = 0.3
+    total_height = head_inches + _PANEL_HEIGHT_INCHES + foot_inches
+
+    figure = Figure(figsize=(total_width, total_height), facecolor="white")
+    FigureCanvasAgg(figure)
+    window = _grey_window(np.asarray(image))
+    used_width = sum(panel_widths) + _MARGIN_INCHES + bar_inches
+    left = (total_width - used_width) / 2
+    ends = (("R", "L", "coronal"), ("A", "P", "sagittal"))
+    colours = _colours(bool(signed))
+    limits = Normalize(-1 if signed else 0, 1)
+    for view, heat, width_inches, width, (left_end, right_end, name) in zip(
+        views, heats, panel_widths, widths, ends, strict=True
+    ):
+        box = (left / total_width, foot_inches / total_height, width_inches / total_width)
+        axes = figure.add_axes((*box, _PANEL_HEIGHT_INCHES / total_height))
+        extent = (0.0, width, 0.0, height)
+        axes.imshow(view, cmap="gray", vmin=window[0], vmax=window[1], extent=extent, interpolation="bilinear")
+        if heat is not None:
+            axes.imshow(heat, cmap=colours, norm=limits, extent=extent, interpolation="bilinear")
+        _mark(axes, left_end, right_end)
+        axes.set_title(name, fontsize=9, pad=3)
+        left += width_inches + _MARGIN_INCHES
+    if saliency is not None:
+        bar_left = left - _MARGIN_INCHES + 0.12
+        bar_axes = figure.add_axes(
+            (
+                bar_left / total_width,
+                (foot_inches + 0.15 * _PANEL_HEIGHT_INCHES) / total_height,
+                0.14 / total_width,
+                0.7 * _PANEL_HEIGHT_INCHES / total_height,
+            )
+        )
+        # The colours are see-through; grey beneath them shows what they look like over tissue.
+        bar_axes.set_facecolor("0.35")
+        bar = figure.colorbar(ScalarMappable(limits, colours), cax=bar_axes)
+        bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1], labels=["younger", "0", "older"] if signed else None)
+        bar.ax.tick_params(labelsize=8)
+        bar.set_label(saliency_label or ("saliency (signed)" if signed else "saliency"), fontsize=9)
+    _write_head(figure, lines, banner_lines, total_height)
+    note = "radiological view: patient's left at the viewer's right"
+    if not to_scale:
+        note += "; proportions not to scale"
+    figure.text(0.5, 0.07 / total_height, note, ha="center", va="bottom", fontsize=7, color="0.35")
+    return figure
+
+
+def write_case_overlay(
+    path: str | PathLike[str],
+    image: np.ndarray,
+    saliency: np.ndarray | None = None,
+    *,
+    title_lines: Sequence[str] = (),
+    banner: str | None = None,
+    field_of_view_mm: tuple[float, float, float] | None = None,
+    signed: bool | None = None,
+    saliency_label: str | None = None,
+    dpi: int = 130,
+) -> Path:
+    """Write :func:`case_overlay_figure` as a picture file, whole or not at all, and return its path.
+
+    The format follows the suffix (``.png``, ``.jpg``, ``.pdf``, ``.svg``). The other parameters are those of
+    :func:`case_overlay_figure`.
+    """
+    figure = case_overlay_figure(
+        image,
+        saliency,
+        title_lines=title_lines,
+        banner=banner,
+        field_of_view_mm=field_of_view_mm,
+        signed=signed,
+        saliency_label=saliency_label,
+    )
+    target = Path(path)
+    with written_atomically(target) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+    return target
+
+
+def _panel_extents(
+    view_shape: tuple[int, ...], field_of_view_mm: tuple[float, float, float] | None
+) -> tuple[tuple[float, float], float, bool]:
+    if field_of_view_mm is None:
+        return (float(view_shape[1]), float(view_shape[1])), float(view_shape[0]), False
+    left_right, front_back, foot_head = (float(extent) for extent in field_of_view_mm)
+    if not min(left_right, front_back, foot_head) > 0:
+        raise InputError("the field of view must be positive", found=field_of_view_mm, expected="three lengths in mm")
+    return (left_right, front_back), foot_head, True
+
+
+def _grey_window(image: np.ndarray) -> tuple[float, float]:
+    inside = image[image > 0]
+    if inside.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(inside, (1, 99.5))
+    # Air around the patient must stay black even where the patient is evenly grey.
+    return min(float(low), 0.9 * float(high)), max(float(high), 1e-6)
+
+
+def _colours(signed: bool) -> Colormap:
+    """Perceptually uniform colours whose opacity grows with the magnitude."""
+    steps = np.linspace(-1 if signed else 0, 1, 256)
+    colours = matplotlib.colormaps["berlin" if signed else "inferno"](np.linspace(0, 1, 256))
+    colours[:, 3] = _MOST_OPAQUE * np.clip(np.abs(steps) * 1.5, 0, 1)
+    return ListedColormap(colours, name="saliency")
+
+
+def _mark(axes: Axes, left_end: str, right_end: str) -> None:
+    axes.set_facecolor("black")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    style: dict[str, Any] = {
+        "transform": axes.transAxes,
+        "color": "#ffd75f",
+        "fontsize": 11,
+        "fontweight": "bold",
+        "va": "center",
+    }
+    axes.text(0.03, 0.5, left_end, ha="left", **style)
+    axes.text(0.97, 0.5, right_end, ha="right", **style)
+
+
+def _write_head(figure: Figure, lines: list[str], banner_lines: list[str], total_height: float) -> None:
+    y = 1 - 0.08 / total_height
+    warning: dict[str, Any] = {"color": "white", "fontweight": "bold", "backgroundcolor": "#a40000"}
+    plain: dict[str, Any] = {"color": "black"}
+    for text, style in [*((text, warning) for text in banner_lines), *((text, plain) for text in lines)]:
+        # A case's name is free text: a dollar sign in it must not start mathematics.
+        figure.text(0.5, y, text, ha="center", va="top", fontsize=10, parse_math=False, **style)
+        y -= _TITLE_LINE_INCHES / total_height

@@ -1,0 +1,5 @@
+"""Losses that the bundles' configs name."""
+
+from agezoo.lazy import lazy_names
+
+__getattr__, __all__ = lazy_names(__name__, {"GaussianNLLLoss": "gaussian_nll"})

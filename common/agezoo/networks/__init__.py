@@ -1,0 +1,14 @@
+"""Networks that the bundles' configs name, and the loading of their weights."""
+
+from agezoo.lazy import lazy_names
+
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "AgeEnsemble": "age_ensemble",
+        "initialise": "initial_weights",
+        "find_weights": "weights",
+        "load_ensemble": "weights",
+        "load_strictly": "weights",
+    },
+)

@@ -1,0 +1,1 @@
+"""Synthetic cohorts with a known ageing signal, written as real file formats."""

@@ -1,0 +1,117 @@
+"""Pelvis, femora, sternum, clavicles, shoulder blades and humeral heads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agezoo.phantoms.torso_anatomy import CONTOUR_ANGLES, Torso
+from agezoo.phantoms.torso_grid import TorsoGrid, smooth_path
+
+
+def draw_girdles(grid: TorsoGrid, torso: Torso) -> None:
+    """Draw the bones of the pelvis and of the shoulders, and the sternum."""
+    _draw_pelvis(grid, torso)
+    _draw_shoulders(grid, torso)
+    _draw_sternum(grid, torso)
+
+
+def _bone(grid: TorsoGrid, torso: Torso, points: np.ndarray, radii: np.ndarray | float, shell_mm: float) -> None:
+    signs = torso.signs
+    grid.paint_points(
+        points, radii, 0.9 * signs.cortical_hu, shell_mm=shell_mm, core_hu=0.65 * signs.trabecular_hu + 30.0, label=0
+    )
+
+
+def _draw_pelvis(grid: TorsoGrid, torso: Torso) -> None:
+    size = torso.girth * (1.04 if torso.female else 1.0)
+    signs = torso.signs
+
+    def place(points: list[tuple[float, float, float]], side: int, step: float = 4.0) -> np.ndarray:
+        knots = np.array([(side * x * size, y * size, float(torso.z_mm(z))) for x, y, z in points])
+        return smooth_path(knots, step)
+
+    for side in (1, -1):
+        wing, thickness = [], []
+        for nominal in np.arange(-88.0, 22.0, 4.0):
+            rise = (nominal + 88.0) / 110.0
+            back = (46 + 22 * rise, 66 - 26 * max(rise - 0.55, 0.0) * 2.2, nominal)
+            middle = (84 + 30 * rise, 34 - 12 * rise, nominal)
+            side_front = (94 + 40 * rise, 2 - 24 * rise * (1.2 - rise), nominal)
+            tip = (96 + 33 * rise, -16 - 42 * rise * (1.25 - rise), nominal)
+            if rise > 0.82:
+                back, tip = (72 + 20 * rise, 40 - 14 * rise, nominal), (122.0 * rise + 6, -8.0, nominal)
+            line = place([back, middle, side_front, tip], side)
+            wing.append(line)
+            edge = np.abs(np.linspace(-1.0, 1.0, len(line))) ** 3
+            thickness.append(4.2 + 3.4 * edge + 2.5 * (rise > 0.9) + 3.5 * np.clip(0.3 - rise, 0.0, 1.0))
+        _bone(grid, torso, np.concatenate(wing), np.concatenate(thickness), 1.9)
+        pillar = place([(86, 30, -62), (88, 10, -84), (84, 14, -112), (70, 34, -140), (58, 44, -176)], side, 3.0)
+        _bone(grid, torso, pillar, np.linspace(15.0, 13.0, len(pillar)), 2.4)
+        superior = place([(80, -18, -96), (58, -48, -112), (30, -64, -124), (12, -66, -134)], side, 3.0)
+        inferior = place([(54, 40, -180), (40, 8, -172), (24, -36, -158), (12, -60, -146)], side, 3.0)
+        _bone(grid, torso, superior, 8.0, 2.0)
+        _bone(grid, torso, inferior, 6.8, 2.0)
+        head = np.array([side * 88.0 * size, -6.0 * size, float(torso.z_mm(-114.0))])
+        # Acetabular roof around the joint space, then the head with its dense core.
+        for reach, hu in ((31.0, 0.85 * signs.cortical_hu), (25.6, 45.0)):
+            found = grid.depth_of_ellipsoid(tuple(head), (reach * size,) * 3)
+            if found is not None:
+                box, depth = found
+                x, _, z = grid.coordinates(box)
+                inward = (-(x - head[0]) * side)[None] + 0.7 * (z - head[2])[:, None, None] + 6.0
+                grid.paint(box, np.minimum(depth, inward).astype(np.float32), hu, label=0)
+        neck = place([(88, -6, -114), (108, 0, -128), (124, 6, -142)], side, 3.0)
+        _bone(grid, torso, neck, np.linspace(16.0, 13.0, len(neck)), 2.0)
+        greater = place([(124, 8, -132), (131, 12, -140), (128, 6, -158)], side, 3.0)
+        _bone(grid, torso, greater, np.array([12.0, *np.full(len(greater) - 1, 15.0)]), 2.0)
+        shaft = place([(124, 4, -160), (116, 0, -195), (112, -4, -260)], side, 4.0)
+        grid.paint_points(shaft, 14.0, signs.cortical_hu * 1.25, shell_mm=5.0, core_hu=-10.0, label=0)
+        grid.paint_points(head[None], 23.5 * size, signs.cortical_hu * 0.85, shell_mm=1.6, core_hu=signs.trabecular_hu + 80.0)
+    joint = np.stack([np.zeros(9), np.linspace(-70, -58, 9) * size, torso.z_mm(np.linspace(-126, -152, 9))], axis=1)
+    grid.paint_points(joint, 2.6, 90.0)
+
+
+def _draw_shoulders(grid: TorsoGrid, torso: Torso) -> None:
+    size = torso.girth
+    signs = torso.signs
+    z = np.asarray
+    for side in (1, -1):
+        clavicle = np.array([(20, -58, 428), (58, -62, 441), (98, -36, 456), (132, -14, 470)], float)
+        points = np.stack([side * clavicle[:, 0] * size, clavicle[:, 1] * size, torso.z_mm(clavicle[:, 2])], axis=1)
+        _bone(grid, torso, smooth_path(points, 3.0), 6.0, 2.2)
+        head = np.array([[side * 146.0 * size, 6.0, float(torso.z_mm(474.0))]])
+        _bone(grid, torso, head, 23.0 * size, 2.0)
+        humerus = np.array([(146, 6, 474), (154, -4, 505), (160, -10, 560)], float)
+        points = np.stack([side * humerus[:, 0] * size, humerus[:, 1], torso.z_mm(humerus[:, 2])], axis=1)
+        grid.paint_points(smooth_path(points, 4.0), 12.0, signs.cortical_hu * 1.1, shell_mm=4.0, core_hu=20.0)
+        # The blade follows the rib cage at a distance; it narrows towards its lower angle.
+        plate = []
+        for nominal in np.arange(305.0, 462.0, 4.0):
+            share = (nominal - 305.0) / 157.0
+            height = float(torso.z_mm(nominal))
+            _, fascia, cavity = (c[0] for c in torso.contours_mm(z([height])))
+            span = np.linspace(0.60 - 0.20 * share, 0.72 + 0.42 * share, 8 + int(12 * share))
+            angle = np.pi / 2 - span if side > 0 else np.pi / 2 + span
+            column = np.rint(angle / (2 * np.pi) * CONTOUR_ANGLES).astype(int) % CONTOUR_ANGLES
+            radius = np.minimum(np.maximum(cavity[column] + 17.0, 0.62 * fascia[column]), fascia[column] - 6.0)
+            plate.append(np.stack([radius * np.cos(angle), radius * np.sin(angle), np.full(len(angle), height)], axis=1))
+        _bone(grid, torso, np.concatenate(plate), 2.6, 1.6)
+        spine = np.concatenate([plate[-10][2::2], plate[-6][3::2], plate[-2][4:]])
+        _bone(grid, torso, spine * [1.03, 1.06, 1.0], 4.6, 1.8)
+        socket = np.array([[side * 122.0 * size, 14.0, float(torso.z_mm(462.0))]])
+        _bone(grid, torso, socket, 13.0 * size, 2.0)
+
+
+def _draw_sternum(grid: TorsoGrid, torso: Torso) -> None:
+    signs = torso.signs
+    heights = np.arange(262.0, 424.0, 3.0)
+    points = []
+    for nominal in heights:
+        height = float(torso.z_mm(nominal))
+        _, _, cavity = torso.contours_mm(np.array([height]))
+        front = -float(cavity[0, CONTOUR_ANGLES * 3 // 4]) - 5.0
+        half = float(np.interp(nominal, (262, 280, 300, 370, 385, 405, 424), (3, 9, 14, 11, 15, 24, 20)))
+        points += [(x, front, height) for x in np.arange(-half, half + 0.1, 3.5)]
+    grid.paint_points(
+        np.array(points), 5.6, 0.7 * signs.cortical_hu, shell_mm=1.5, core_hu=0.6 * signs.trabecular_hu + 20.0, label=0
+    )

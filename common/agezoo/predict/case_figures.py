@@ -1,0 +1,105 @@
+"""One picture per case while a bundle predicts."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+from torch import nn
+
+from agezoo.engines.prediction_writer import number
+from agezoo.errors import AgeZooError
+from agezoo.explain.attribution import explain
+from agezoo.explain.overlay import write_case_overlay
+from agezoo.networks.weights import WeightsFile, ensemble_origin
+
+logger = logging.getLogger(__name__)
+
+PHANTOM_BANNER = "Phantom weights: this age means nothing for a real person."
+
+
+class CaseFigures:
+    """Writes the projections of each case with its age and, over them, where in the image that age comes from.
+
+    Parameters
+    ----------
+    rows
+        The dataset's rows, to which ``row`` of an item points.
+    output_dir
+        Folder of the pictures, named after subject and session.
+    network
+        The network that predicts, asked again for the saliency.
+    layer
+        Layer of the class-activation methods.
+    saliency
+        A method of :func:`agezoo.explain.attribution.explain`, or ``"none"`` for the projections alone.
+    weights
+        The weight files in use; phantom weights put a banner on every picture.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        output_dir: str | Path,
+        network: nn.Module,
+        layer: str = "layer3",
+        saliency: str = "score_cam",
+        weights: Sequence[WeightsFile] = (),
+    ) -> None:
+        self.rows = rows
+        self.output_dir = Path(output_dir)
+        self.network = network
+        self.layer = layer
+        self.saliency = saliency
+        self.banner = PHANTOM_BANNER if weights and ensemble_origin(weights) == "phantom" else None
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        for case, output in zip(engine.state.batch, engine.state.output, strict=True):
+            if case["error"]:
+                continue
+            try:
+                self._write(case, output)
+            except (AgeZooError, ValueError, OSError) as error:
+                # A picture that fails must not cost the ages of the other cases.
+                logger.warning("no picture for %s: %s", self._name(case), error)
+
+    def _name(self, case: Mapping[str, Any]) -> str:
+        row = self.rows[int(case["row"])]
+        parts = [str(row.get("subject_id") or f"case-{int(case['row']) + 1:04d}"), str(row.get("session") or "")]
+        return re.sub(r"[^\w.-]+", "_", "_".join(p for p in parts if p))
+
+    def _write(self, case: Mapping[str, Any], output: Mapping[str, Any]) -> None:
+        image = case["image"].detach().cpu().float().numpy()
+        saliency = None
+        if self.saliency != "none":
+            saliency = explain(self.network, image, self.saliency, layer=self.layer)
+        field_of_view = np.asarray(case["field_of_view_mm"], dtype=float)
+        known = bool(np.isfinite(field_of_view).all())
+        write_case_overlay(
+            self.output_dir / f"{self._name(case)}.png",
+            image,
+            saliency,
+            title_lines=[self._name(case), age_line(output, number(case.get("label")))],
+            banner=self.banner,
+            field_of_view_mm=tuple(field_of_view) if known else None,  # type: ignore[arg-type]
+        )
+
+
+def age_line(output: Mapping[str, Any], age_years: float | None) -> str:
+    """``predicted age 63.1 ± 5.2 years (age 60.0)``; the SD joins both kinds of uncertainty."""
+    predicted = number(output["predicted_age_years"])
+    parts = [number(output.get(name)) for name in ("aleatoric_sd_years", "epistemic_sd_years")]
+    known = [p for p in parts if p is not None]
+    sd = f" ± {math.sqrt(sum(p * p for p in known)):.1f}" if known else ""
+    true = f" (age {age_years:.1f})" if age_years is not None else ""
+    return f"predicted age {predicted:.1f}{sd} years{true}"

@@ -1,0 +1,123 @@
+"""What a user points at -> the cases to predict."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agezoo.data.datalist import SECTIONS, load_datalist
+from agezoo.data.read import discover_studies
+from agezoo.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+
+def find_cases(inputs: Sequence[str | Path], *, modality: str = "CT", progress: bool = True) -> list[dict[str, Any]]:
+    """Rows for :class:`agezoo.engines.CohortDataset` from folders, files and datalists.
+
+    Parameters
+    ----------
+    inputs
+        DICOM folders (each study in them is a case), NIfTI files or folders of them, single DICOM files, or datalists
+        (``.json``, every section).
+    modality
+        DICOM modality to look for.
+    progress
+        Show a progress bar while DICOM headers are read.
+
+    Returns
+    -------
+    list of dict
+        At least ``image`` and ``listed_image``, ``subject_id`` (the file's or folder's name as the user gave it, never
+        a name or number from a DICOM header), and ``error`` for a study without a usable series.
+
+    Raises
+    ------
+    InputError
+        If an input does not exist or holds no case.
+    """
+    rows: list[dict[str, Any]] = []
+    for given in map(Path, inputs):
+        found = _cases_of(given, modality, progress)
+        if not found:
+            raise InputError(
+                "nothing to predict there",
+                source=given,
+                expected=f"DICOM slices of modality {modality} or .nii / .nii.gz files, in any subfolder",
+            )
+        rows += found
+    _make_unique(rows)
+    return rows
+
+
+def write_cases(rows: Sequence[Mapping[str, Any]], path: str | Path) -> Path:
+    """Keep rows in a file that a config can name.
+
+    Rows do not travel inside a config, because MONAI would run a file name that starts with ``$`` as code.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([dict(row) for row in rows]))
+    return path
+
+
+def read_cases(path: str | Path) -> list[dict[str, Any]]:
+    """Rows that :func:`write_cases` kept."""
+    rows: list[dict[str, Any]] = json.loads(Path(path).read_text())
+    return rows
+
+
+def _cases_of(given: Path, modality: str, progress: bool) -> list[dict[str, Any]]:
+    if not given.exists():
+        raise InputError("no such file or folder", source=given)
+    if given.is_file():
+        if given.suffix == ".json":
+            datalist = load_datalist(given)
+            return [row for section in SECTIONS for row in datalist.rows(section)]
+        if given.name.lower().endswith(NIFTI_SUFFIXES):
+            return [_row(given, given.name, _stem(given))]
+        return [_row([given], given.name, _stem(given))]
+    volumes = sorted(p for p in given.rglob("*") if p.name.lower().endswith(NIFTI_SUFFIXES) and p.is_file())
+    rows = [_row(p, p.relative_to(given).as_posix(), _stem(p)) for p in volumes]
+    if volumes and not any(_may_be_dicom(p) for p in given.rglob("*")):
+        return rows
+    for study in discover_studies(given, modality=modality, progress=progress):
+        name = study.folder.relative_to(given).as_posix() if study.folder.is_relative_to(given) else study.folder.name
+        label = name if name != "." else given.resolve().name
+        row = _row(list(study.files), label, label.replace("/", "_"))
+        if study.error:
+            row["error"] = study.error
+        rows.append(row)
+    return rows
+
+
+def _may_be_dicom(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in ("", ".dcm", ".ima", ".dicom", ".img")
+
+
+def _row(image: Path | list[Path], listed: str, subject_id: str) -> dict[str, Any]:
+    path = [str(p.resolve()) for p in image] if isinstance(image, list) else str(image.resolve())
+    return {"image": path, "listed_image": listed, "subject_id": subject_id}
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for suffix in (".nii.gz", ".nii", ".dcm"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _make_unique(rows: list[dict[str, Any]]) -> None:
+    """Two cases must not share a name, because figures are named after them; sessions of a datalist may."""
+    seen: dict[tuple[str, str], int] = {}
+    for row in rows:
+        key = (str(row["subject_id"]), str(row.get("session") or ""))
+        seen[key] = seen.get(key, 0) + 1
+        if seen[key] > 1 and "age_years" not in row:
+            row["subject_id"] = f"{row['subject_id']}_{seen[key]}"

@@ -1,0 +1,124 @@
+"""Running a bundle's config from Python through MONAI's own entry point."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agezoo.errors import AgeZooError, InputError
+from agezoo.registry import bundle_root
+
+logger = logging.getLogger(__name__)
+
+
+def run_bundle(
+    bundle: str,
+    run_id: str,
+    configs: Sequence[str | Path],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    tracking: str | None = None,
+    verbose: bool = False,
+    added: Sequence[str] = (),
+) -> None:
+    """Do what ``python -m monai.bundle run RUN_ID --config_file CONFIGS --KEY VALUE ...`` does, in this process.
+
+    Parameters
+    ----------
+    bundle
+        Name of the bundle.
+    run_id
+        ``"training"``, ``"evaluating"`` or ``"inferring"``.
+    configs
+        Files in the order of merging; bare names such as ``"train.json"`` are taken from the bundle's ``configs``.
+    overrides
+        Config ids and their values. An id that no config has is refused: MONAI would ignore a misspelt one silently.
+    tracking
+        ``"mlflow"`` or a tracking settings file.
+    added
+        Ids that only MONAI's tracking settings have and that `overrides` may set.
+    verbose
+        Let MONAI and the bundle's ``logging.conf`` write to the console as the command line would.
+
+    Raises
+    ------
+    InputError
+        If a config is missing, an override unknown, or whatever a part of the bundle reports about the user's data.
+    """
+    from monai.bundle import ConfigParser, run
+
+    folder = bundle_root(bundle) / "configs"
+    files = [str(config_path(folder, config)) for config in configs]
+    known = ConfigParser()
+    known.read_config(files)
+    unknown = [key for key in overrides or {} if key not in known and key not in added]
+    if unknown:
+        raise InputError(
+            "no such setting in the config",
+            source=", ".join(Path(f).name for f in files),
+            found=", ".join(unknown),
+            expected="an id of the config, e.g. " + ", ".join(k for k in list(known.get())[3:14]),
+        )
+    try:
+        with quiet(not verbose):
+            run(
+                run_id=run_id,
+                config_file=files,
+                meta_file=str(folder / "metadata.json"),
+                logging_file=None if verbose else False,
+                tracking=tracking,
+                **{key: literal(value) for key, value in (overrides or {}).items()},
+            )
+    except Exception as error:
+        cause = user_error(error)
+        if cause is None:
+            raise
+        raise cause from None
+
+
+def config_path(folder: Path, config: str | Path) -> Path:
+    """A config given by path, or by name (with or without ``.json``) within the bundle."""
+    for candidate in (folder / f"{config}.json", folder / config, Path(config)):
+        if candidate.is_file():
+            return candidate
+    raise InputError(
+        "no such config", source=config, expected="a file, or one of " + ", ".join(p.stem for p in folder.glob("*.json"))
+    )
+
+
+def literal(value: Any) -> Any:
+    """A path as an expression that MONAI can add to; everything else as it is."""
+    return f"${str(value)!r}" if isinstance(value, Path) else value
+
+
+def user_error(error: BaseException | None) -> AgeZooError | None:
+    """The message meant for the user inside the errors that MONAI wraps around it."""
+    while error is not None:
+        if isinstance(error, AgeZooError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@contextmanager
+def quiet(enabled: bool = True) -> Iterator[None]:
+    """Hold MONAI's and ignite's messages below WARNING back, and warnings of libraries that a user cannot act on."""
+    if not enabled:
+        yield
+        return
+    names = ("monai", "ignite", "mlflow", "alembic", "agezoo.training", "agezoo.validation", "agezoo.evaluation")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [log.level for log in loggers]
+    for log in loggers:
+        log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in zip(loggers, levels, strict=True):
+            log.setLevel(level)

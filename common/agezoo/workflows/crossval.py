@@ -1,0 +1,320 @@
+"""Cross-validation of a bundle: every fold trained, every subject predicted by the model that never saw them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agezoo.analysis.report import PairsSection, ReportSection, write_report
+from agezoo.data.datalist import Datalist, datalist_hash, load_datalist, save_datalist
+from agezoo.data.prediction_table import merge_predictions, prediction_row, read_predictions, write_predictions
+from agezoo.engines.training_checkpoint import training_is_complete
+from agezoo.errors import InputError
+from agezoo.networks.weights import WeightsFile, describe
+from agezoo.predict.run import predict_rows
+from agezoo.registry import bundle_root, bundle_version
+from agezoo.workflows.bundle_run import config_path, run_bundle
+from agezoo.workflows.preparation import prepare_images
+from agezoo.workflows.tracking import TrackedParent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+EXAMPLES = 4
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation left in its folder.
+
+    Attributes
+    ----------
+    folder
+        Holds ``fold_*/`` (weights, history, figures), the two tables below, ``metrics.json`` and ``report.html``.
+    out_of_fold
+        Prediction table with every cross-validated image, each predicted by the fold that did not train on its subject.
+    test
+        Prediction table of the test rows by the ensemble of all folds, or ``None`` without test rows.
+    weights
+        The folds' weight files.
+    metrics
+        Content of ``metrics.json``.
+    """
+
+    folder: Path
+    out_of_fold: pd.DataFrame
+    test: pd.DataFrame | None
+    weights: tuple[WeightsFile, ...]
+    metrics: Mapping[str, Any]
+
+
+def cross_validate(
+    bundle: str,
+    datalist: str | Path,
+    out: str | Path,
+    *,
+    configs: Sequence[str | Path] = (),
+    overrides: Mapping[str, Any] | None = None,
+    tracking: str | None = None,
+    workers: int = 2,
+    verbose: bool = False,
+) -> CrossValidation:
+    """Train every fold through ``monai.bundle run training``, then predict out of fold and, as an ensemble, the test rows.
+
+    A run that was stopped goes on where it was when called again with the same arguments: finished folds are kept,
+    an unfinished one resumes behind its last epoch. Weights of the last epoch are kept, not of the best one:
+    choosing the epoch on the fold that is reported would flatter the result.
+
+    Parameters
+    ----------
+    bundle
+        Name of the bundle.
+    datalist
+        Datalist whose training rows have folds.
+    out
+        Output folder.
+    configs
+        Overlays behind ``train.json``, by name or path, e.g. ``["phantom"]``.
+    overrides
+        Config ids and values for the training, e.g. ``{"max_epochs": 50}``.
+    tracking
+        ``"mlflow"`` logs one parent run with a child per fold into ``out/mlruns.db``.
+    workers
+        Processes that read and preprocess images.
+    verbose
+        Show MONAI's own messages.
+
+    Raises
+    ------
+    InputError
+        If the datalist has no folds, or `out` holds another cross-validation.
+    """
+    out = Path(out).resolve()
+    listed = load_datalist(datalist)
+    folds = listed.fold_numbers()
+    if len(folds) < 2:
+        raise InputError(
+            "no folds to cross-validate",
+            source=datalist,
+            found=f"folds {folds}",
+            expected="training rows with at least two folds",
+            remedy="build the datalist with agezoo datalist ... --folds 5",
+        )
+    _claim(out, bundle, datalist, configs, overrides or {})
+    cache = out / "cache"
+    failures = prepare_images(bundle, [row for _, row in _rows(listed)], cache, workers=workers)
+    used = save_datalist(_without(listed, failures), out / "datalist.json")
+    parent = TrackedParent(tracking, out, name=f"{bundle} cross-validation", experiment=bundle)
+    settings = {
+        "datalist": used,
+        "cache_dir": cache,
+        "experiment_name": bundle,
+        "keep": "last",
+        **(overrides or {}),
+    }
+    with parent:
+        weights = []
+        for fold in folds:
+            folder = out / f"fold_{fold}"
+            _train_fold(bundle, fold, folder, configs, settings, tracking, parent, verbose)
+            weights.append(describe(folder / "model.pt"))
+        out_of_fold = _out_of_fold(bundle, used, folds, weights, out, cache, _failed_rows(listed, failures, "training"))
+        test = _test(bundle, used, weights, out, cache, _failed_rows(listed, failures, "test"))
+        gallery = _examples(bundle, test, used, weights, out, cache)
+        metrics = _report(bundle, out, out_of_fold, test, gallery)
+        parent.log(
+            params={"bundle_version": bundle_version(bundle_root(bundle)), "folds": len(folds)},
+            tags={"bundle": bundle, "datalist_sha256": datalist_hash(used)},
+            metrics={k: v for k, v in metrics.items() if isinstance(v, int | float)},
+            artifacts=[out / "metrics.json", out / "report.html", out / "plots"],
+        )
+    return CrossValidation(out, out_of_fold, test, tuple(weights), metrics)
+
+
+def _rows(listed: Datalist) -> list[tuple[str, dict[str, Any]]]:
+    return [(section, row) for section in ("training", "test") for row in listed.rows(section)]
+
+
+def _claim(
+    out: Path, bundle: str, datalist: str | Path, configs: Sequence[str | Path], overrides: Mapping[str, Any]
+) -> None:
+    """Write down what this folder is for, or refuse when it is for something else."""
+    folder = bundle_root(bundle) / "configs"
+    identity = {
+        "bundle": bundle,
+        "bundle_version": bundle_version(bundle_root(bundle)),
+        "datalist_sha256": datalist_hash(datalist),
+        "configs": [config_path(folder, c).name for c in configs],
+        "overrides": {k: str(v) for k, v in overrides.items()},
+    }
+    path = out / "crossval.json"
+    if path.is_file():
+        there = json.loads(path.read_text())
+        differing = [k for k in identity if there.get(k) != identity[k]]
+        if differing:
+            raise InputError(
+                "the folder holds another cross-validation",
+                source=out,
+                found="; ".join(f"{k}: {there.get(k)}" for k in differing),
+                expected="; ".join(f"{k}: {identity[k]}" for k in differing),
+                remedy="choose another --out, or delete the folder",
+            )
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(identity, indent=2) + "\n")
+
+
+def _without(listed: Datalist, failures: Mapping[str, str]) -> Datalist:
+    """The datalist without the images that cannot be used."""
+
+    def usable(section: str) -> list[Any]:
+        kept = zip(listed.section(section), listed.rows(section), strict=True)
+        return [row for row, plain in kept if image_key(plain) not in failures]
+
+    return listed.model_copy(update={s: usable(s) for s in ("training", "validation", "test")})
+
+
+def image_key(row: Mapping[str, Any]) -> str:
+    """One text per image, for looking failures up."""
+    image = row["image"]
+    return image if isinstance(image, str) else "\n".join(image)
+
+
+def _failed_rows(listed: Datalist, failures: Mapping[str, str], section: str) -> list[dict[str, Any]]:
+    rows = [row for row in listed.rows(section) if image_key(row) in failures]
+    return [prediction_row(row, error=failures[image_key(row)], qc="fail", qc_reasons="not read") for row in rows]
+
+
+def _train_fold(
+    bundle: str,
+    fold: int,
+    folder: Path,
+    configs: Sequence[str | Path],
+    settings: Mapping[str, Any],
+    tracking: str | None,
+    parent: TrackedParent,
+    verbose: bool,
+) -> None:
+    if (folder / "complete.json").is_file() and (folder / "model.pt").is_file():
+        logger.info("fold %d: already trained", fold)
+        return
+    own: dict[str, Any] = {**settings, "fold": fold, "ckpt_dir": folder, "output_dir": folder}
+    if tracking:
+        own |= {"tracking_uri": parent.uri, "run_name": f"fold {fold}", "parent_run_id": parent.run_id}
+    run_bundle(
+        bundle, "training", ["train.json", *configs], overrides=own, tracking=tracking, verbose=verbose,
+        added=("tracking_uri",),
+    )  # fmt: skip
+    record = json.loads((folder / "model.json").read_text())
+    if not training_is_complete(folder, int(record["epoch"])):
+        raise InputError("the training of the fold did not finish", source=folder, remedy="run the command again")
+    (folder / "complete.json").write_text(json.dumps({"epoch": record["epoch"], "validation": record["validation"]}))
+    (folder / "last.pt").unlink()
+    logger.info("fold %d: %s", fold, ", ".join(f"{k} {v:.2f}" for k, v in record["validation"].items()))
+
+
+def _out_of_fold(
+    bundle: str,
+    datalist: Path,
+    folds: Sequence[int],
+    weights: Sequence[WeightsFile],
+    out: Path,
+    cache: Path,
+    failed: list[dict[str, Any]],
+) -> pd.DataFrame:
+    listed = load_datalist(datalist)
+    tables = [
+        predict_rows(
+            bundle,
+            listed.rows("training", fold=fold),
+            out / f"fold_{fold}",
+            weights=[weight],
+            overlays=False,
+            cache_dir=cache,
+            batch_size=16,
+        )
+        for fold, weight in zip(folds, weights, strict=True)
+    ]
+    if failed:
+        tables.append(_table(failed, out / "fold_failed"))
+    merged = merge_predictions(tables)
+    write_predictions(merged, out, stem="out_of_fold")
+    return read_predictions(out / "out_of_fold.csv")
+
+
+def _table(rows: list[dict[str, Any]], folder: Path) -> pd.DataFrame:
+    path = write_predictions(rows, folder)
+    table = read_predictions(path)
+    shutil.rmtree(folder)
+    return table
+
+
+def _test(
+    bundle: str,
+    datalist: Path,
+    weights: Sequence[WeightsFile],
+    out: Path,
+    cache: Path,
+    failed: list[dict[str, Any]],
+) -> pd.DataFrame | None:
+    rows = load_datalist(datalist).rows("test")
+    if not rows and not failed:
+        return None
+    tables = []
+    if rows:
+        tables.append(
+            predict_rows(bundle, rows, out / "test", weights=weights, overlays=False, cache_dir=cache, batch_size=16)
+        )
+    if failed:
+        tables.append(_table(failed, out / "test_failed"))
+    write_predictions(merge_predictions(tables), out, stem="test")
+    return read_predictions(out / "test.csv")
+
+
+def _examples(
+    bundle: str, test: pd.DataFrame | None, datalist: Path, weights: Sequence[WeightsFile], out: Path, cache: Path
+) -> list[tuple[str, Path]]:
+    """Pictures of a few test cases over the range of ages, for the report."""
+    rows = load_datalist(datalist).rows("test")
+    if test is None or not rows:
+        return []
+    known = sorted((row for row in rows if row["age_years"] == row["age_years"]), key=lambda row: row["age_years"])
+    chosen = known or rows
+    chosen = [chosen[round(i * (len(chosen) - 1) / (EXAMPLES - 1))] for i in range(EXAMPLES)]
+    chosen = list({image_key(row): row for row in chosen}.values())
+    predict_rows(bundle, chosen, out / "examples", weights=weights, cache_dir=cache)
+    pictures = sorted((out / "examples" / "overlays").glob("*.png"))
+    return [(f"Test case {p.stem}, predicted by all folds together. Colour: where the age comes from.", p) for p in pictures]
+
+
+def _report(
+    bundle: str,
+    out: Path,
+    out_of_fold: pd.DataFrame,
+    test: pd.DataFrame | None,
+    gallery: Sequence[tuple[str, Path]],
+) -> dict[str, Any]:
+    sections: list[ReportSection | PairsSection] = [
+        ReportSection(
+            "Cross-validation (out of fold)",
+            out_of_fold,
+            "Every image predicted by the one model that was not trained on its subject; weights of the last epoch.",
+        )
+    ]
+    if test is not None:
+        sections.append(
+            ReportSection("Test (ensemble)", test, "The test rows of the datalist, predicted by all folds together.")
+        )
+    repeated = out_of_fold.dropna(subset=["predicted_age_years"])
+    if repeated["subject_id"].duplicated().sum() >= 3:
+        sections.append(
+            PairsSection("Repeat scans", repeated, "First and repeat scan of one person, both predicted out of fold.")
+        )
+    return write_report(sections, out, title=f"{bundle}: cross-validation", gallery=gallery)

@@ -1,0 +1,54 @@
+"""Reading and preprocessing all images of a cohort once, before the first epoch."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from agezoo.registry import bundle_root
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_images(
+    bundle: str, rows: Sequence[Mapping[str, Any]], cache_dir: str | Path, *, workers: int = 2
+) -> dict[str, str]:
+    """Fill the cache that training and prediction read from, and find the images that cannot be used.
+
+    Parameters
+    ----------
+    bundle
+        Name of the bundle, whose ``train.json`` holds the preprocessing.
+    rows
+        Datalist rows with absolute ``image`` paths.
+    cache_dir
+        Where the preprocessed images are kept.
+    workers
+        Processes that read.
+
+    Returns
+    -------
+    dict
+        Image (paths joined by newlines) -> why it cannot be used. Each is also logged as a warning.
+    """
+    from torch.utils.data import DataLoader
+
+    from agezoo.engines.cohort_dataset import CohortDataset
+    from agezoo.engines.config_part import config_part
+
+    preprocessing = config_part(bundle_root(bundle), "train.json", "preprocessing")
+    dataset = CohortDataset(rows, preprocessing, cache_dir=cache_dir, on_error="placeholder")
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers if len(rows) > 1 else 0)
+    failures: dict[str, str] = {}
+    hidden = not sys.stderr.isatty()
+    for item in tqdm(loader, total=len(dataset), desc="reading and preprocessing", unit="scan", disable=hidden):
+        if item["error"]:
+            image = rows[int(item["row"])]["image"]
+            failures[image if isinstance(image, str) else "\n".join(image)] = item["error"]
+            logger.warning("left out: %s", item["error"])
+    return failures
