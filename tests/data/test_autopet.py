@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from datalist_cases import write_empty_nifti
 
 from agezoo.data.autopet import select_autopet
 from agezoo.data.datalist_build import build_datalist
 from agezoo.errors import InputError
-from datalist_cases import write_empty_nifti
 
 HEADER = "Series UID,Subject ID,Study Date,Modality,File Location,diagnosis,age,sex"
 
@@ -104,7 +104,7 @@ def test_the_built_list_has_all_rows_in_the_test_section(tmp_path: Path) -> None
 def test_another_table_or_an_unconverted_set_is_told(tmp_path: Path) -> None:
     images, table = write_set(tmp_path, STUDIES[:1])
     (tmp_path / "wrong.csv").write_text("Subject ID,age\nPETCT_aa,40\n")
-    with pytest.raises(InputError, match="no column sex, diagnosis"):
+    with pytest.raises(InputError, match=r"no column sex, diagnosis"):
         select_autopet(images, tmp_path / "wrong.csv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"no CT.nii.gz under the folder.*NIfTI edition"):

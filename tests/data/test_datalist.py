@@ -72,7 +72,7 @@ def test_folds_are_chosen_and_left_out(tmp_path: Path) -> None:
 def test_leaving_out_a_fold_is_refused_when_some_rows_have_none(tmp_path: Path) -> None:
     # Such rows would be trained on in every fold without anybody noticing.
     path = write(tmp_path / "d.json", training=[*ROWS, {"image": "d", "subject_id": "s4", "age_years": 5}])
-    with pytest.raises(InputError, match="some rows .* have a fold and others none"):
+    with pytest.raises(InputError, match=r"some rows .* have a fold and others none"):
         datalist_rows(path, "training", exclude_fold=0)
 
 
@@ -88,17 +88,17 @@ def test_rows_collate_into_batches_though_facts_are_missing(tmp_path: Path) -> N
 def test_training_rows_need_an_age_and_test_rows_do_not(tmp_path: Path) -> None:
     ageless = [{"image": "a", "subject_id": "s1"}]
     path = write(tmp_path / "d.json", training=ageless, test=ageless)
-    with pytest.raises(InputError, match="1 of 1 rows .* have no age.*s1"):
+    with pytest.raises(InputError, match=r"1 of 1 rows .* have no age.*s1"):
         datalist_rows(path, "training")
     assert math.isnan(datalist_rows(path, "test")[0]["age_years"])
 
 
 def test_an_empty_section_is_an_error_unless_allowed(tmp_path: Path) -> None:
     path = write(tmp_path / "d.json", training=ROWS)
-    with pytest.raises(InputError, match="'test' has no rows"):
+    with pytest.raises(InputError, match=r"'test' has no rows"):
         datalist_rows(path, "test")
     assert datalist_rows(path, "test", allow_empty=True) == []
-    with pytest.raises(InputError, match="no such section.*training, validation, test"):
+    with pytest.raises(InputError, match=r"no such section.*training, validation, test"):
         datalist_rows(path, "trainig")
 
 
@@ -139,13 +139,13 @@ def test_files_that_are_no_datalist(tmp_path: Path, content: str, message: str) 
 
 
 def test_an_absent_datalist_says_how_to_build_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such datalist.*agezoo datalist"):
+    with pytest.raises(InputError, match=r"no such datalist.*agezoo datalist"):
         load_datalist(tmp_path / "none.json")
 
 
 def test_an_existing_file_is_kept_unless_overwriting_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "d.json").write_text("mine")
-    with pytest.raises(InputError, match="the file exists"):
+    with pytest.raises(InputError, match=r"the file exists"):
         save_datalist(Datalist(), tmp_path / "d.json", overwrite=False)
     assert (tmp_path / "d.json").read_text() == "mine"
 
@@ -158,7 +158,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, monkey
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=r"No space"):
         save_datalist(Datalist(bundle="spine_age"), path)
     assert path.read_text() == before
     assert [item.name for item in tmp_path.iterdir()] == ["d.json"]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datalist_cases import nifti_cohort, write_ct_study, write_empty_nifti, write_table
 
 from agezoo.data.datalist import load_datalist
 from agezoo.data.datalist_build import BuildReport, build_datalist
 from agezoo.errors import InputError
-from datalist_cases import nifti_cohort, write_ct_study, write_empty_nifti, write_table
 
 
 def build(folder: Path, rows: list[dict[str, object]] | None = None, **options: object) -> BuildReport:
@@ -32,13 +32,14 @@ def test_a_table_becomes_five_folds_with_paths_relative_to_the_datalist(tmp_path
     assert "fold 0: 8 images of 8 subjects, age" in report.render()
 
 
-def test_a_phantom_cohort_keeps_its_test_rows_its_truth_and_its_origin(tmp_path: Path) -> None:
+@pytest.mark.parametrize("says", ['{"phantom": true}', '{"origin": "phantom"}'])
+def test_a_phantom_cohort_keeps_its_test_rows_its_truth_and_its_origin(tmp_path: Path, says: str) -> None:
     cohort = tmp_path / "cohort"
     rows = []
     for index, row in enumerate(nifti_cohort(cohort, 12)):
         truth = {"deviation_years": -1.25, "biological_age_years": 40, "site": "A", "session": "ses-1"}
         rows.append({**row, **truth, "test": index >= 10})
-    (cohort / "cohort.json").write_text('{"phantom": true}')
+    (cohort / "cohort.json").write_text(says)
     table = write_table(cohort / "cohort.csv", rows)
     build_datalist(bundle="ct_age", images=cohort, table=table, out=cohort / "datalist.json", folds=5)
     document = json.loads((cohort / "datalist.json").read_text())
@@ -62,7 +63,7 @@ def test_a_test_fraction_is_drawn_by_subject(tmp_path: Path) -> None:
 
 def test_a_test_fraction_beside_named_test_rows_is_refused(tmp_path: Path) -> None:
     rows = [{**row, "test": index < 2} for index, row in enumerate(nifti_cohort(tmp_path / "images", 12))]
-    with pytest.raises(InputError, match="names test rows already.*2 test rows"):
+    with pytest.raises(InputError, match=r"names test rows already.*2 test rows"):
         build(tmp_path / "images", rows, test_fraction=0.2)
 
 
@@ -73,18 +74,22 @@ def test_images_are_matched_by_whole_names_never_by_their_beginning(tmp_path: Pa
     write_empty_nifti(images / "P2" / "thorax.nii.gz")
     write_empty_nifti(images / "sub-3" / "ses-1" / "sub-3_ses-1_ct.nii.gz")
     write_empty_nifti(images / "sub-3" / "ses-2" / "sub-3_ses-2_ct.nii.gz")
+    write_empty_nifti(images / "P4_first" / "a.nii.gz")
+    write_empty_nifti(images / "P4_second" / "a.nii.gz")
     rows = [
         {"subject_id": "P1", "session": "", "age": 40, "sex": "F"},
         {"subject_id": "P2", "session": "", "age": 50, "sex": "M"},
         {"subject_id": "sub-3", "session": "ses-2", "age": 60, "sex": "M"},
+        {"subject_id": "P4", "session": "second", "age": 60, "sex": "M"},
     ]
     report = build(images, rows, folds=0)
     assert [row.image for row in report.datalist.training] == [
         str(images / "P1.nii.gz"),
         str(images / "P2" / "thorax.nii.gz"),
+        str(images / "P4_second" / "a.nii.gz"),
         str(images / "sub-3" / "ses-2" / "sub-3_ses-2_ct.nii.gz"),
     ]
-    assert report.left_out == {"image that no row of the table means": 2}
+    assert report.left_out == {"image that no row of the table means": 3}
 
 
 def test_all_rows_that_cannot_be_matched_are_told_at_once(tmp_path: Path) -> None:
@@ -138,7 +143,7 @@ def test_an_existing_datalist_is_replaced_only_by_force(tmp_path: Path) -> None:
     rows = nifti_cohort(tmp_path / "images", 10)
     first = build(tmp_path / "images", rows, seed=1)
     before = first.path.read_bytes()
-    with pytest.raises(InputError, match="the file exists.*--force"):
+    with pytest.raises(InputError, match=r"the file exists.*--force"):
         build(tmp_path / "images", rows, seed=2)
     assert first.path.read_bytes() == before
     assert build(tmp_path / "images", rows, seed=2, force=True).path.read_bytes() != before
@@ -224,7 +229,7 @@ def test_empty_ages_are_filled_from_headers_only_when_asked(tmp_path: Path) -> N
     ]
     table = write_table(folder / "t.csv", rows, separator=";")
     options = {"bundle": "ct_age", "images": folder, "table": table, "out": tmp_path / "l.json", "folds": 0}
-    with pytest.raises(InputError, match="line 2: no age"):
+    with pytest.raises(InputError, match=r"line 2: no age"):
         build_datalist(**options)  # type: ignore[arg-type]
     report = build_datalist(**options, ages_from_headers=True)  # type: ignore[arg-type]
     assert [(row.age_years, row.sex) for row in report.datalist.training] == [(60, "M"), (31.5, "F")]
@@ -233,7 +238,7 @@ def test_empty_ages_are_filled_from_headers_only_when_asked(tmp_path: Path) -> N
 
 def test_nifti_files_alone_do_not_tell_ages(tmp_path: Path) -> None:
     nifti_cohort(tmp_path / "images", 2)
-    with pytest.raises(InputError, match="NIfTI files do not tell the age.*bring a table"):
+    with pytest.raises(InputError, match=r"NIfTI files do not tell the age.*bring a table"):
         build(tmp_path / "images")
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agezoo.data.subject_table import parse_age_years, parse_section, parse_sex, read_subject_table, read_table
+from agezoo.data.subject_table import parse_age_years, parse_section, parse_sex, read_subject_table
+from agezoo.data.table_file import read_table
 from agezoo.errors import InputError
 
 
@@ -20,7 +21,7 @@ def test_ages(cell: str | None, years: float | None) -> None:
 
 @pytest.mark.parametrize("cell", ["abc", "-3", "126", "1.234.5", "45 years", "nan", "1e9"])
 def test_what_is_no_age(cell: str) -> None:
-    with pytest.raises(ValueError, match="is no"):
+    with pytest.raises(ValueError, match=r"is no"):
         parse_age_years(cell)
 
 

@@ -112,10 +112,10 @@ def test_each_slice_is_rescaled_with_its_own_values(tmp_path, make_slices, write
 
 
 def test_fractional_rescale_values_give_float32(tmp_path, make_slices, write_slices, torso_hu):
-    slices = make_slices(intercept=0, RescaleSlope=0.5, RescaleIntercept=-600.25)
+    slices = make_slices(intercept=0, RescaleSlope=1.5, RescaleIntercept=100.25)
     volume = read_volume(write_slices(tmp_path, slices))
     assert volume.hu.dtype == np.float32
-    np.testing.assert_allclose(volume.hu, las(torso_hu) * 0.5 - 600.25)
+    np.testing.assert_allclose(volume.hu, las(torso_hu) * 1.5 + 100.25)
 
 
 def test_values_beyond_int16_are_kept_as_float32(tmp_path, make_slices, write_slices, torso_hu):

@@ -35,7 +35,7 @@ def test_folds_are_alike_in_age_sex_and_number_of_images(seed: int) -> None:
     ids, ages, sexes = cohort(200, repeats=40, seed=seed)
     fold = assign_folds(ids, ages, sexes, folds=5, seed=seed)
     parts = [fold == k for k in range(5)]
-    # A simple random draw leaves a range of about 6.9 years between five means of 48 ages with SD 19.
+    # A simple random draw of people leaves a range of about 7 years (simulated).
     assert np.ptp([ages[part].mean() for part in parts]) < 2.5
     assert np.ptp([ages[part].std() for part in parts]) < 3.0
     assert np.ptp([(np.array(sexes)[part] == "F").mean() for part in parts]) < 0.08

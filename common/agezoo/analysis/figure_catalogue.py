@@ -139,7 +139,7 @@ AGREEMENT = (
         "mean_difference_years",
         "Mean difference (first − second)",
         "years",
-        "A systematic shift between the two; 0 lies inside the interval where none is shown.",
+        "The systematic shift between the two; where the interval holds 0, none is proven.",
     ),
     FigureText(
         "lower_limit_years", "Lower limit of agreement", "years", "About 95 % of differences lie between the limits."

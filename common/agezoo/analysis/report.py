@@ -170,8 +170,8 @@ def write_report(
     names = [section.name for section in sections]
     if not sections or len({slug(name) for name in names}) < len(names):
         raise InputError("sections of a report need different names", found=", ".join(names) or "no section")
-    done = [evaluate_section(section, seed=seed, n_bootstrap=n_bootstrap) for section in sections]
     pictures = [{"caption": caption, "uri": _embedded(path)} for caption, path in gallery]
+    done = [evaluate_section(section, seed=seed, n_bootstrap=n_bootstrap) for section in sections]
     metrics = {
         "section": done[0].name,
         **done[0].metrics,

@@ -192,7 +192,7 @@ def _cards(keys: tuple[str, ...], rows: list[dict[str, str]]) -> list[dict[str, 
 def _facts(rows: EvaluationRows, metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """What was evaluated: term and value, nothing that identifies a person."""
     ages = f"{metrics['age_min_years']:.0f} to {metrics['age_max_years']:.0f} years"
-    subjects = f" of {metrics['n_subjects']} subjects" if rows.clustered else ""
+    subjects = f" of {metrics['n_subjects']} subjects" if metrics["n_subjects"] < metrics["n"] else ""
     facts = [("Scans", f"{metrics['n']}{subjects}, aged {ages}")]
     left_out = []
     if metrics["n_failed"]:

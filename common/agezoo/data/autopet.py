@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from agezoo.data.datalist import DatalistRow, absolute_path
-from agezoo.data.subject_table import normal_name, parse_age_years, parse_sex, read_table
+from agezoo.data.subject_table import normal_name, parse_age_years, parse_sex
+from agezoo.data.table_file import read_table
 from agezoo.errors import InputError
 
 _IMAGE = "CT.nii.gz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,9 @@ from pydicom.multival import MultiValue
 from tqdm import tqdm
 
 from agezoo.data.subject_facts import age_at_scan, patient_key, sex_of
+from agezoo.errors import InputError
+
+_logger = logging.getLogger(__name__)
 
 # The elements that are read; the rest of a header is skipped.
 _KEYWORDS = [
@@ -154,23 +158,28 @@ class HeaderScan:
     headers
         One per image (per frame in multi-frame files), in the order of the files.
     not_dicom
-        Files that are not DICOM, are too damaged to tell, or are a DICOMDIR.
+        Files that are not DICOM, and DICOMDIR files.
+    damaged
+        DICOM files whose header is damaged or cut off.
     without_image
         Modality of each DICOM object that is no image (reports, structure sets ...).
     """
 
     headers: list[SliceHeader] = field(default_factory=list)
     not_dicom: list[Path] = field(default_factory=list)
+    damaged: list[Path] = field(default_factory=list)
     without_image: list[str] = field(default_factory=list)
 
     def notes(self) -> tuple[str, ...]:
         """What was left out, in words for the user."""
         notes = []
         if self.not_dicom:
-            notes.append(f"{count_of(len(self.not_dicom), 'file')} that are no DICOM images left out")
+            notes.append(f"{count_of(len(self.not_dicom), 'file')} left out that are no DICOM images")
+        if self.damaged:
+            notes.append(f"{count_of(len(self.damaged), 'damaged DICOM file')} in other folders left out")
         if self.without_image:
             kinds = ", ".join(sorted(set(self.without_image)))
-            notes.append(f"{count_of(len(self.without_image), 'DICOM object')} without an image left out ({kinds})")
+            notes.append(f"{count_of(len(self.without_image), 'DICOM object')} left out without an image ({kinds})")
         return tuple(notes)
 
 
@@ -181,15 +190,19 @@ def count_of(n: int, noun: str) -> str:
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from warning about odd values: such a warning quotes the value, which may identify a person."""
+    """Keep pydicom silent: its warnings about odd values quote them, which may identify a person."""
     mode = pydicom.config.settings.reading_validation_mode
+    logger = logging.getLogger("pydicom")
+    level = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+        logger.setLevel(logging.CRITICAL + 1)
         try:
             yield
         finally:
             pydicom.config.settings.reading_validation_mode = mode
+            logger.setLevel(level)
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -219,28 +232,41 @@ def scan_headers(files: Sequence[Path], *, progress: bool = False) -> HeaderScan
 
 
 def _scan_file(path: Path, scan: HeaderScan) -> None:
-    with path.open("rb", buffering=1 << 16) as stream:
-        start = stream.read(132)
-        has_preamble = start[128:132] == b"DICM"
-        # Old files begin with the data set itself, in practice with group 0008 in little endian.
-        if not has_preamble and start[:2] != b"\x08\x00":
-            scan.not_dicom.append(path)
-            return
-        stream.seek(0)
-        try:
-            dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_KEYWORDS), force=not has_preamble)
-            modality, sop_class = text_of(dataset, "Modality"), text_of(dataset, "SOPClassUID")
-            if not sop_class and hasattr(dataset, "file_meta"):
-                sop_class = text_of(dataset.file_meta, "MediaStorageSOPClassUID")
-            if sop_class == _MEDIA_DIRECTORY_CLASS or not (sop_class or modality):
+    try:
+        with path.open("rb", buffering=1 << 16) as stream:
+            start = stream.read(132)
+            has_preamble = start[128:132] == b"DICM"
+            # Old files begin with the data set itself, in practice with group 0008 in little endian.
+            if not (has_preamble or start[:2] == b"\x08\x00") or path.name.upper() == "DICOMDIR":
                 scan.not_dicom.append(path)
-            elif "Rows" not in dataset and sop_class not in _VOLUME_CLASSES:
-                scan.without_image.append(modality or "?")
-            else:
-                scan.headers.extend(_headers_of(dataset, path, stream, sop_class))
-        except (AttributeError, EOFError, KeyError, NotImplementedError, OverflowError, TypeError, ValueError):
-            # pydicom raises any of these on a damaged header; InvalidDicomError is never met here (force).
-            scan.not_dicom.append(path)
+                return
+            stream.seek(0)
+            try:
+                _scan_dataset(path, stream, has_preamble, scan)
+            except OSError:
+                raise
+            except Exception as error:  # a damaged header makes pydicom raise anything from zlib.error to KeyError
+                _logger.debug("header not readable: %s", type(error).__name__)
+                (scan.damaged if has_preamble else scan.not_dicom).append(path)
+    except OSError as error:
+        raise InputError("the file cannot be opened", source=path, found=error.strerror) from error
+
+
+def _scan_dataset(path: Path, stream: BinaryIO, has_preamble: bool, scan: HeaderScan) -> None:
+    dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_KEYWORDS), force=not has_preamble)
+    modality, sop_class = text_of(dataset, "Modality"), text_of(dataset, "SOPClassUID")
+    if not sop_class and hasattr(dataset, "file_meta"):
+        sop_class = text_of(dataset.file_meta, "MediaStorageSOPClassUID")
+    if sop_class == _MEDIA_DIRECTORY_CLASS:
+        scan.not_dicom.append(path)
+    elif "Rows" in dataset:
+        scan.headers.extend(_headers_of(dataset, path, stream, sop_class))
+    elif sop_class in _VOLUME_CLASSES or (has_preamble and not (sop_class or modality)):
+        scan.damaged.append(path)
+    elif sop_class or modality:
+        scan.without_image.append(modality or "?")
+    else:
+        scan.not_dicom.append(path)
 
 
 def _headers_of(dataset: Dataset, path: Path, stream: BinaryIO, sop_class: str) -> list[SliceHeader]:

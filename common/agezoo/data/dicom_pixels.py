@@ -221,9 +221,9 @@ def _decode_with_gdcm(header: SliceHeader, name: str, earlier: Exception) -> np.
     image = reader.GetImage()
     pixel_type = image.GetPixelFormat()
     try:
-        # The binding hands bytes over as text with undecodable bytes escaped.
+        # The binding hands bytes over as text with undecodable bytes escaped, or None where decoding failed.
         data = image.GetBuffer().encode("utf-8", "surrogateescape")
-    except (UnicodeError, ValueError) as error:
+    except (AttributeError, UnicodeError) as error:
         raise _undecodable(header, name) from error
     kind = "i" if pixel_type.GetPixelRepresentation() else "u"
     stored = np.frombuffer(data, np.dtype(f"{kind}{pixel_type.GetBitsAllocated() // 8}"))

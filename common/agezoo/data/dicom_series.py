@@ -15,6 +15,8 @@ from agezoo.data.slice_geometry import has_doubles, heights_mm
 # Directions that differ by less than this belong to one stack (about 0.3 degrees).
 _DIRECTION_TOLERANCE = 5e-3
 _LOCALISER_WORDS = ("LOCALIZER", "LOCALISER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM", "SCANOSCOPE")
+# A field that differs in every slice tells no stacks apart.
+_MIN_MEAN_STACK = 3
 _SECONDARY_CAPTURE_PREFIX = "1.2.840.10008.5.1.4.1.1.7"
 
 # What sets two stacks at the same places apart, tried in this order when a series has several slices at a place.
@@ -27,7 +29,6 @@ _DISTINCTIONS: tuple[tuple[str, Callable[[SliceHeader], Hashable]], ...] = (
     ("cardiac phase", lambda header: header.cardiac_phase),
     ("series number", lambda header: header.series_number),
     ("series description", lambda header: header.series_description),
-    ("folder", lambda header: header.path.parent),
 )
 
 
@@ -88,9 +89,8 @@ def split_into_series(headers: Sequence[SliceHeader]) -> list[Series]:
     Slices belong together when patient, study, series UID (where it is empty: folder, series number and
     description), modality, kind of object, orientation, matrix size and pixel spacing agree. Where such a group
     still has several slices at one place, it is split by the first of image type, echo time, acquisition number,
-    kernel, slice thickness, cardiac phase, series number, description and folder (or else all of them together)
-    that leaves one slice at each place. If nothing does, the group stays whole and its doubled slices are judged by
-    their pixels.
+    kernel, slice thickness, cardiac phase, series number and description (or else all of them together) that leaves
+    one slice at each place. If nothing does, the group stays whole and its doubled slices are judged by their pixels.
     """
     series: list[Series] = []
     for group in _partition(headers, _series_key):
@@ -174,9 +174,16 @@ def _split_doubles(stack: list[SliceHeader]) -> list[tuple[list[SliceHeader], st
         return [(stack, "")]
     for name, key in _DISTINCTIONS:
         parts = _partition(stack, key)
-        if len(parts) > 1 and not any(has_doubles(part) for part in parts):
+        if _are_stacks(parts):
             return [(part, name) for part in parts]
     parts = _partition(stack, lambda header: tuple(key(header) for _, key in _DISTINCTIONS))
-    if len(parts) > 1 and not any(has_doubles(part) for part in parts):
+    if _are_stacks(parts):
         return [(part, "several header fields") for part in parts]
     return [(stack, "")]
+
+
+def _are_stacks(parts: list[list[SliceHeader]]) -> bool:
+    """Whether a split gives stacks with one slice at each place, and not merely single slices."""
+    n_slices = sum(len(part) for part in parts)
+    is_crumbled = n_slices < _MIN_MEAN_STACK * len(parts)
+    return len(parts) > 1 and not is_crumbled and not any(has_doubles(part) for part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def _dicom_scans(root: Path, modality: str) -> list[FoundScan]:
     from agezoo.data.read import discover_studies
 
     try:
-        studies = discover_studies(root, modality=modality)
+        studies = discover_studies(root, modality=modality, progress=sys.stderr.isatty())
     except InputError:
         # Nothing under the folder is DICOM; whether that is a fault is for the caller to say.
         return []
@@ -114,10 +115,16 @@ def _dicom_scans(root: Path, modality: str) -> list[FoundScan]:
 def matching_scans(scans: Iterable[FoundScan], subject_id: str, session: str | None) -> list[FoundScan]:
     """Scans whose path names the subject, and the session if there is one.
 
-    A name counts only as a whole: a path component or a file's name without suffix, or a BIDS entity in it
-    (``sub-01`` and ``ses-2`` in ``sub-01_ses-2_ct.nii.gz``). Order never decides.
+    A name counts only as a whole: a path component or a file's name without suffix, the two joined
+    (``P7_first``, ``P7-first``), or a BIDS entity (``sub-01`` and ``ses-2`` in ``sub-01_ses-2_ct.nii.gz``). Order never
+    decides.
     """
-    return [scan for scan in scans if _names(scan, subject_id) and (session is None or _names(scan, session))]
+    joined = set() if session is None else {f"{subject_id}_{session}", f"{subject_id}-{session}"}
+    return [
+        scan
+        for scan in scans
+        if joined & set(scan.names) or (_names(scan, subject_id) and (session is None or _names(scan, session)))
+    ]
 
 
 def _names(scan: FoundScan, name: str) -> bool:

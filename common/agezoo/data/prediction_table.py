@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ import pandas as pd
 
 from agezoo.data.atomic import written_atomically
 from agezoo.data.datalist import NO_FOLD
-from agezoo.data.subject_table import read_table
+from agezoo.data.table_cells import natural_key, number_cell, plain_cell, text_cell
+from agezoo.data.table_file import read_table
 from agezoo.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -111,44 +111,44 @@ def prediction_row(
     ValueError
         If there is neither a finite prediction nor an error, or both, or ``qc`` is another word.
     """
-    age = _number(row.get("age_years"))
-    predicted = _number(predicted_age_years)
-    corrected = _number(corrected_age_years)
-    problem = _text(error)
+    age = number_cell(row.get("age_years"))
+    predicted = number_cell(predicted_age_years)
+    corrected = number_cell(corrected_age_years)
+    problem = text_cell(error)
     if (predicted is None) == (problem is None):
         raise ValueError("a row holds either a finite predicted_age_years or an error")
-    if _text(qc) is not None and qc not in _QC:
+    if text_cell(qc) is not None and qc not in _QC:
         raise ValueError(f"qc is one of {_QC}, not {qc!r}")
-    fold = _number(row.get("fold"))
+    fold = number_cell(row.get("fold"))
     reasons = qc_reasons if isinstance(qc_reasons, str) else "; ".join(qc_reasons)
     values: dict[str, Any] = {
-        "subject_id": _text(row.get("subject_id")),
-        "image": _text(row.get("listed_image")) or _text(row.get("image")),
-        "session": _text(row.get("session")),
+        "subject_id": text_cell(row.get("subject_id")),
+        "image": text_cell(row.get("listed_image")) or text_cell(row.get("image")),
+        "session": text_cell(row.get("session")),
         "fold": None if fold is None or fold == NO_FOLD else int(fold),
         "age_years": age,
-        "sex": _text(row.get("sex")),
+        "sex": text_cell(row.get("sex")),
         "predicted_age_years": predicted,
-        "aleatoric_sd_years": _number(aleatoric_sd_years),
-        "epistemic_sd_years": _number(epistemic_sd_years),
-        "lower_years": _number(lower_years),
-        "upper_years": _number(upper_years),
+        "aleatoric_sd_years": number_cell(aleatoric_sd_years),
+        "epistemic_sd_years": number_cell(epistemic_sd_years),
+        "lower_years": number_cell(lower_years),
+        "upper_years": number_cell(upper_years),
         "corrected_age_years": corrected,
         "gap_years": _difference(predicted, age),
         "corrected_gap_years": _difference(corrected, age),
-        "qc": _text(qc),
-        "qc_reasons": _text(reasons),
+        "qc": text_cell(qc),
+        "qc_reasons": text_cell(reasons),
         "error": problem,
-        "bundle": _text(bundle),
-        "bundle_version": _text(bundle_version),
-        "weights_sha256": _text(weights_sha256),
-        "weights_origin": _text(weights_origin),
+        "bundle": text_cell(bundle),
+        "bundle_version": text_cell(bundle_version),
+        "weights_sha256": text_cell(weights_sha256),
+        "weights_origin": text_cell(weights_origin),
     }
-    own: dict[str, Any] = {name: _text(row.get(name)) for name in _OWN_TEXT}
-    own |= {name: _number(row.get(name)) for name in _OWN_NUMBERS}
+    own: dict[str, Any] = {name: text_cell(row.get(name)) for name in _OWN_TEXT}
+    own |= {name: number_cell(row.get(name)) for name in _OWN_NUMBERS}
     values |= {name: value for name, value in own.items() if value is not None}
     for name, value in (row.get("covariates") or {}).items():
-        values[f"covariate_{name}" if name in values or name in own else name] = _plain(value)
+        values[f"covariate_{name}" if name in values or name in own else name] = plain_cell(value)
     return values
 
 
@@ -178,8 +178,8 @@ def as_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
     names = [*COLUMNS, *dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)]
     own = [name for name in (*_OWN_TEXT, *_OWN_NUMBERS) if name in names]
     names = [*COLUMNS, *own, *(name for name in names if name not in COLUMNS and name not in own)]
-    columns = {name: [_plain(row.get(name)) for row in rows] for name in names}
-    order = sorted(range(len(rows)), key=lambda i: [_natural(columns[name][i]) for name in _KEY])
+    columns = {name: [plain_cell(row.get(name)) for row in rows] for name in names}
+    order = sorted(range(len(rows)), key=lambda i: [natural_key(columns[name][i]) for name in _KEY])
     return pd.DataFrame({name: _typed(name, [values[i] for i in order]) for name, values in columns.items()})
 
 
@@ -233,7 +233,7 @@ class PredictionTableWriter:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row, usually one of :func:`prediction_row`, and make sure that it is on disk."""
-        plain = {name: _plain(value) for name, value in row.items()}
+        plain = {name: plain_cell(value) for name, value in row.items()}
         self.rows.append(plain)
         self._write(plain)
 
@@ -339,7 +339,7 @@ def _with_types(table: pd.DataFrame, path: Path) -> pd.DataFrame:
             numbers = _numbers(values, name, path)
             columns[name] = numbers.round().astype("Int64") if name == "fold" else numbers
         elif name in (*TEXT_COLUMNS, *_OWN_TEXT):
-            columns[name] = pd.Series([_text(value) for value in values], index=table.index, dtype="str")
+            columns[name] = pd.Series([text_cell(value) for value in values], index=table.index, dtype="str")
         else:
             columns[name] = _number_or_text(values)
     return pd.DataFrame(columns).reset_index(drop=True)
@@ -367,7 +367,7 @@ def _number_or_text(values: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(values, errors="coerce")
     if values.notna().any() and not (numbers.isna() & values.notna()).any():
         return numbers.astype("float64")
-    return pd.Series([_text(value) for value in values], index=values.index, dtype="str")
+    return pd.Series([text_cell(value) for value in values], index=values.index, dtype="str")
 
 
 def _fill_gap(table: pd.DataFrame, gap: str, age: str, path: Path) -> None:
@@ -466,44 +466,5 @@ def table_flags(table: pd.DataFrame) -> TableFlags:
     )
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON can hold it: None for every form of "unknown", Python numbers for array scalars."""
-    if hasattr(value, "item") and getattr(value, "size", None) is not None:
-        value = value.item()  # array scalars, and tensors after decollating
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, str):
-        return value.strip() or None
-    if isinstance(value, int):
-        return value
-    return ";".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _number(value: Any) -> float | None:
-    plain = _plain(value)
-    return None if plain is None else _finite(float(plain))
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def _text(value: Any) -> str | None:
-    plain = _plain(value)
-    return None if plain is None else str(plain)
-
-
 def _difference(left: float | None, right: float | None) -> float | None:
     return None if left is None or right is None else left - right
-
-
-def _natural(value: Any) -> tuple[Any, ...]:
-    """Sort key under which ``sub-2`` stands before ``sub-10`` and empty cells last."""
-    if value is None:
-        return (1,)
-    parts = re.split(r"(\d+)", str(value))
-    return (0, *((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts))

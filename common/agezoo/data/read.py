@@ -130,7 +130,22 @@ def _read_dicom(files: list[Path], *, root: Path, modality: str, source: str) ->
     # Images of other modalities take part so that an error can name what was found.
     series = split_into_series(scan.headers)
     chosen, geometry, notes = choose_series(series, modality=modality, source=source)
+    _refuse_damaged_neighbours(chosen, scan, source)
     return load_series(chosen, geometry, notes=(*scan.notes(), *notes), root=root, source=source)
+
+
+def _refuse_damaged_neighbours(chosen: Series, scan: HeaderScan, source: str) -> None:
+    """A file too damaged to tell its series may be the chosen one's first or last slice."""
+    folders = {header.path.parent for header in chosen.headers}
+    beside = [path for path in scan.damaged if path.parent in folders]
+    if beside:
+        raise InputError(
+            "a DICOM file beside the slices is damaged",
+            source=source,
+            found=f"{beside[0].name}{f' and {len(beside) - 1} more' if len(beside) > 1 else ''}",
+            expected="readable headers",
+            remedy="copy or export the series again; remove the file if it does not belong to it",
+        )
 
 
 def _scan(files: list[Path], *, source: str, progress: bool) -> HeaderScan:
@@ -146,7 +161,9 @@ def _scan(files: list[Path], *, source: str, progress: bool) -> HeaderScan:
         n_nifti = sum(is_nifti(path) for path in files)
         found = [count_of(n_nifti, "NIfTI file")] if n_nifti else []
         if len(scan.not_dicom) > n_nifti:
-            found.append(f"{count_of(len(scan.not_dicom) - n_nifti, 'file')} that are not DICOM or too damaged to tell")
+            found.append(f"{count_of(len(scan.not_dicom) - n_nifti, 'file')} of other kinds")
+        if scan.damaged:
+            found.append(count_of(len(scan.damaged), "damaged DICOM file"))
         if scan.without_image:
             kinds = ", ".join(sorted(set(scan.without_image)))
             found.append(f"{count_of(len(scan.without_image), 'DICOM object')} without pixel data ({kinds})")
@@ -208,7 +225,7 @@ def discover_studies(
         raise InputError("is not a folder", source=folder, remedy="give the folder that holds the studies")
     files = list_files(root)
     scan = scan_headers(files, progress=progress)
-    studies = [_study(headers, root, modality) for headers in _group_scattered(scan.headers, modality)]
+    studies = [_study(headers, scan, root, modality) for headers in _group_scattered(scan.headers, modality)]
     if include_nifti:
         studies.extend(_nifti_study(path, root) for path in files if is_nifti(path))
     if not studies and not any(is_nifti(path) for path in files):
@@ -226,12 +243,13 @@ def _group_scattered(headers: Sequence[SliceHeader], modality: str) -> list[list
     return list(groups.values())
 
 
-def _study(headers: list[SliceHeader], root: Path, modality: str) -> Study:
+def _study(headers: list[SliceHeader], scan: HeaderScan, root: Path, modality: str) -> Study:
     files = tuple(sorted({header.path for header in headers}))
     folder = _common_folder(files)
     name = str(root / folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
     try:
         chosen, geometry, notes = choose_series(split_into_series(headers), modality=modality, source=name)
+        _refuse_damaged_neighbours(chosen, scan, name)
     except InputError as error:
         facts = scan_facts(Series(tuple(headers)), n_slices=len(headers), notes=())
         return Study(files, folder, facts, str(error))

@@ -48,7 +48,7 @@ def kernel_kind(kernel: str) -> str:
         return "sharp"
     if any(word in name for word in _SOFT_WORDS):
         return "soft"
-    if match := re.fullmatch(r"FC(\d{2})\w*", name):
+    if match := re.fullmatch(r"FC(\d{2}).*", name):
         return "soft" if int(match.group(1)) < 30 else "sharp"
     if match := re.fullmatch(r"[A-Z]{1,3}(\d{2})\w?(_\d+)?", name):
         return "soft" if int(match.group(1)) < 50 else "sharp"

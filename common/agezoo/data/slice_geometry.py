@@ -173,20 +173,21 @@ def _even_gap(heights: np.ndarray, source: str) -> float:
     """Distance between neighbours, if it is the same everywhere."""
     gaps = np.diff(heights)
     usual = float(np.median(gaps))
-    # With half of the slices gone in some places the median is the wider gap; a missing slice never narrows one.
-    multiples = gaps / usual
-    odd = np.abs(multiples - 1) > _GAP_TOLERANCE
-    if not odd.any():
+    if (np.abs(gaps / usual - 1) <= _GAP_TOLERANCE).all():
         return float(gaps.mean())
+    # A missing slice widens a gap and never narrows one, so the narrowest is the one to count in.
+    narrowest = float(gaps.min())
+    multiples = gaps / narrowest
     whole = np.rint(multiples)
-    if ((whole >= 1) & (np.abs(multiples - whole) <= _GAP_TOLERANCE)).all():
+    if (np.abs(multiples - whole) <= _GAP_TOLERANCE).all():
+        odd = whole > 1
         n_missing = int((whole - 1).sum())
         places = ", ".join(f"{heights[index]:.1f} mm" for index in np.flatnonzero(odd)[:3])
         raise InputError(
             "slices are missing",
             source=source,
             found=f"{count_of(n_missing, 'slice')} missing after {places}{' ...' if odd.sum() > 3 else ''} "
-            f"(usual distance {usual:.2f} mm, largest {gaps.max():.2f} mm)",
+            f"(usual distance {narrowest:.2f} mm, largest {gaps.max():.2f} mm)",
             expected="one slice at every place",
             remedy="copy or export the series again",
         )

@@ -16,6 +16,7 @@ from nibabel.orientations import (
 
 # Axis 0 grows towards the patient's Left, axis 1 towards Anterior, axis 2 towards Superior.
 STANDARD_AXCODES = "LAS"
+_BODY_AXIS = {"L": "LR", "R": "LR", "A": "AP", "P": "AP", "I": "IS", "S": "IS"}
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,9 @@ class Volume:
         ValueError
             If ``codes`` does not name three different body axes.
         """
-        if len(codes) != 3 or {"L": 0, "R": 0, "A": 1, "P": 1, "I": 2, "S": 2}.keys() < set(codes):
-            raise ValueError(f"codes must name three body directions such as 'LAS', got {codes!r}")
-        wanted = axcodes2ornt(codes)
-        if len(set(wanted[:, 0])) != 3:
+        if sorted(_BODY_AXIS.get(code, "") for code in codes) != ["AP", "IS", "LR"]:
             raise ValueError(f"codes must name three different body axes such as 'LAS', got {codes!r}")
+        wanted = axcodes2ornt(codes)
         turn = ornt_transform(io_orientation(self.affine), wanted)
         return replace(
             self, hu=apply_orientation(self.hu, turn), affine=self.affine @ inv_ornt_aff(turn, self.hu.shape)

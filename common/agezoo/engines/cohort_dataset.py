@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from monai.data import PersistentDataset
 from monai.transforms import Compose, Randomizable
+from monai.utils import convert_to_tensor
 from torch.utils.data import Dataset
 
 from agezoo.errors import AgeZooError
@@ -114,7 +115,8 @@ class CohortDataset(Dataset):
             if isinstance(self.augmentation, Randomizable):
                 self.augmentation.set_random_state(seed=_mix(self.seed, int(self._epoch[0]), index))
             prepared = self.augmentation(dict(prepared))
-        image = torch.as_tensor(prepared["image"], dtype=torch.float32)
+        # Plain tensors: a batch may mix cases with and without meta data, which MONAI cannot collate.
+        image = convert_to_tensor(prepared["image"], dtype=torch.float32, track_meta=False)
         return {**item, **_facts(prepared), "image": image}
 
     def _prepare(self, row: Mapping[str, Any]) -> dict[str, Any]:

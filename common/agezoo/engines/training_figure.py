@@ -38,20 +38,20 @@ class TrainingFigure:
         return self.output_dir / "training_history.csv"
 
     def attach(self, engine: Engine) -> None:
-        """Attach to a trainer, behind validation and the checkpoint."""
-        engine.add_event_handler(Events.STARTED, self._start)
+        """Attach to a trainer, behind validation and before the checkpoint, which may be the last that a kill lets through."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch)
         engine.add_event_handler(Events.COMPLETED, self._draw)
         self.evaluator.add_event_handler(Events.STARTED, self._validation_start)
         self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._validation)
 
-    def _start(self, engine: Engine) -> None:
-        self.history = []
-        if engine.state.epoch > 0 and self.history_path.is_file():
-            with self.history_path.open(newline="") as stream:
-                rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
-            self.history = [row for row in rows if row["epoch"] <= engine.state.epoch]
+    def _earlier(self, epoch: int) -> list[dict[str, Any]]:
+        """Rows of the epochs before a resumed one; none for a training that starts afresh."""
+        if not self.history_path.is_file():
+            return []
+        with self.history_path.open(newline="") as stream:
+            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(stream)]
+        return [{**row, "epoch": int(row["epoch"])} for row in rows if row["epoch"] < epoch]
 
     def _iteration(self, engine: Engine) -> None:
         self._losses.append(float(engine.state.output[0]["loss"]))
@@ -72,7 +72,7 @@ class TrainingFigure:
         row |= {k: number(v) for k, v in engine.state.metrics.items()}
         if self.evaluator.state.epoch == epoch:
             row |= {k: number(v) for k, v in self.evaluator.state.metrics.items()}
-        self.history.append(row)
+        self.history = [*(self.history or self._earlier(epoch)), row]
         if torch_rank() > 0:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,9 @@ from agezoo.errors import InputError
 from agezoo.transforms.display import display_views
 
 # Strongest opacity of the heat map: bone stays visible under the brightest colour.
-_MOST_OPAQUE = 0.7
-_PANEL_HEIGHT_INCHES = 5.2
+_MOST_OPAQUE = 0.62
+_TALLEST_PANEL_INCHES = 5.2
+_WIDEST_PANELS_INCHES = 9.5
 _MARGIN_INCHES = 0.35
 _COLOUR_BAR_INCHES = 0.95
 _TITLE_LINE_INCHES = 0.24
@@ -105,15 +106,17 @@ def case_overlay_figure(
         signed = bool(np.min(saliency) < 0) if signed is None else signed
     widths, height, to_scale = _panel_extents(views[0].shape, field_of_view_mm)
 
-    panel_widths = [_PANEL_HEIGHT_INCHES * width / height for width in widths]
+    inches_per_unit = min(_TALLEST_PANEL_INCHES / height, _WIDEST_PANELS_INCHES / sum(widths))
+    panel_widths = [width * inches_per_unit for width in widths]
+    panel_height = height * inches_per_unit
     bar_inches = _COLOUR_BAR_INCHES if saliency is not None else 0.0
     total_width = max(sum(panel_widths) + 3 * _MARGIN_INCHES + bar_inches, 4.5)
     # About 12 characters of 10-point text fit into an inch.
     lines = [part for line in title_lines for part in textwrap.wrap(line, int(total_width * 11)) or [""]]
     banner_lines = textwrap.wrap(banner, int(total_width * 10)) if banner else []
-    head_inches = _TITLE_LINE_INCHES * (len(lines) + len(banner_lines)) + 0.45
+    head_inches = _TITLE_LINE_INCHES * (len(lines) + len(banner_lines)) + 0.38
     foot_inches = 0.3
-    total_height = head_inches + _PANEL_HEIGHT_INCHES + foot_inches
+    total_height = head_inches + panel_height + foot_inches
 
     figure = Figure(figsize=(total_width, total_height), facecolor="white")
     FigureCanvasAgg(figure)
@@ -127,7 +130,7 @@ def case_overlay_figure(
         views, heats, panel_widths, widths, ends, strict=True
     ):
         box = (left / total_width, foot_inches / total_height, width_inches / total_width)
-        axes = figure.add_axes((*box, _PANEL_HEIGHT_INCHES / total_height))
+        axes = figure.add_axes((*box, panel_height / total_height))
         extent = (0.0, width, 0.0, height)
         axes.imshow(view, cmap="gray", vmin=window[0], vmax=window[1], extent=extent, interpolation="bilinear")
         if heat is not None:
@@ -140,9 +143,9 @@ def case_overlay_figure(
         bar_axes = figure.add_axes(
             (
                 bar_left / total_width,
-                (foot_inches + 0.15 * _PANEL_HEIGHT_INCHES) / total_height,
+                (foot_inches + 0.15 * panel_height) / total_height,
                 0.14 / total_width,
-                0.7 * _PANEL_HEIGHT_INCHES / total_height,
+                0.7 * panel_height / total_height,
             )
         )
         # The colours are see-through; grey beneath them shows what they look like over tissue.
@@ -214,8 +217,8 @@ def _grey_window(image: np.ndarray) -> tuple[float, float]:
 def _colours(signed: bool) -> Colormap:
     """Perceptually uniform colours whose opacity grows with the magnitude."""
     steps = np.linspace(-1 if signed else 0, 1, 256)
-    colours = matplotlib.colormaps["berlin" if signed else "inferno"](np.linspace(0, 1, 256))
-    colours[:, 3] = _MOST_OPAQUE * np.clip(np.abs(steps) * 1.5, 0, 1)
+    colours = matplotlib.colormaps["coolwarm" if signed else "inferno"](np.linspace(0, 1, 256))
+    colours[:, 3] = _MOST_OPAQUE * np.clip(1.2 * np.abs(steps), 0, 1)
     return ListedColormap(colours, name="saliency")
 
 

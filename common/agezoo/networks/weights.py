@@ -112,7 +112,9 @@ def save_weights(state: Mapping[str, Tensor], path: str | Path, record: Mapping[
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    torch.save({k: v.detach().cpu().clone() for k, v in state.items()}, temporary)
+    # Through a stream, because torch.save writes a path's name into the file: equal weights give equal checksums.
+    with temporary.open("wb") as stream:
+        torch.save({k: v.detach().cpu().clone() for k, v in state.items()}, stream)
     full = {**record, "sha256": file_sha256(temporary)}
     record_tmp = path.with_name(f".{path.stem}.{os.getpid()}.json.tmp")
     record_tmp.write_text(json.dumps(full, indent=2, sort_keys=True) + "\n")

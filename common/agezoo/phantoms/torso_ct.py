@@ -41,8 +41,8 @@ class ScanSettings:
         Day of the scan.
     slice_thickness_mm
         Thickness of and distance between slices.
-    fov_mm
-        Edge of the square field of view; 0 chooses one that fits the body with 12 mm to spare.
+    fov_room_mm
+        Room in the square field of view beyond the smallest that holds the body.
     matrix
         Rows and columns; 0 chooses the largest multiple of 16 up to 256 that keeps the scan near 15 MB.
     kernel, noise_hu, offset_hu
@@ -69,7 +69,7 @@ class ScanSettings:
     site: str = "scanner_a"
     study_date: date = date(2020, 1, 1)
     slice_thickness_mm: float = 5.0
-    fov_mm: float = 0.0
+    fov_room_mm: float = 10.0
     matrix: int = 0
     kernel: str = "STANDARD40"
     noise_hu: float = 11.0
@@ -160,7 +160,7 @@ def _grid(torso: Torso, settings: ScanSettings) -> TorsoGrid:
     low, high = (float(v) for v in torso.z_mm(np.array(settings.coverage_mm)))
     count = int((high - low) / settings.slice_thickness_mm) + 1
     z = low + settings.slice_thickness_mm * np.arange(count)
-    fov = settings.fov_mm or fitting_fov_mm(torso, z)
+    fov = min(fitting_fov_mm(torso, z) + settings.fov_room_mm, 500.0)
     matrix = settings.matrix or int(np.clip(np.sqrt(VOXEL_BUDGET / count) // 16 * 16, 128, 256))
     pixel = fov / matrix
     centres = (np.arange(matrix) - (matrix - 1) / 2) * pixel

@@ -31,20 +31,20 @@ def _draw_pelvis(grid: TorsoGrid, torso: Torso) -> None:
         return smooth_path(knots, step)
 
     for side in (1, -1):
-        wing, thickness = [], []
-        for nominal in np.arange(-88.0, 22.0, 4.0):
-            rise = (nominal + 88.0) / 110.0
-            back = (46 + 22 * rise, 66 - 26 * max(rise - 0.55, 0.0) * 2.2, nominal)
-            middle = (84 + 30 * rise, 34 - 12 * rise, nominal)
-            side_front = (94 + 40 * rise, 2 - 24 * rise * (1.2 - rise), nominal)
-            tip = (96 + 33 * rise, -16 - 42 * rise * (1.25 - rise), nominal)
-            if rise > 0.82:
-                back, tip = (72 + 20 * rise, 40 - 14 * rise, nominal), (122.0 * rise + 6, -8.0, nominal)
-            line = place([back, middle, side_front, tip], side)
-            wing.append(line)
-            edge = np.abs(np.linspace(-1.0, 1.0, len(line))) ** 3
-            thickness.append(4.2 + 3.4 * edge + 2.5 * (rise > 0.9) + 3.5 * np.clip(0.3 - rise, 0.0, 1.0))
-        _bone(grid, torso, np.concatenate(wing), np.concatenate(thickness), 1.9)
+        # The wing is a sheet between the iliac crest and its lower border, from the sacroiliac joint forward.
+        crest = [(47, 74, -30), (72, 62, 2), (104, 38, 19), (129, 4, 17), (135, -28, -6), (124, -50, -36)]
+        border = [(47, 62, -74), (62, 50, -82), (80, 28, -92), (90, 8, -98), (95, -12, -96), (98, -26, -88)]
+        top, bottom = place(crest, side, 3.2), place(border, side, 2.0)
+        share = np.linspace(0.0, 1.0, len(top))
+        column = np.linspace(0.0, 1.0, len(bottom))
+        bottom = np.stack([np.interp(share, column, bottom[:, axis]) for axis in range(3)], axis=1)
+        sheet, thickness = [], []
+        for rise in np.linspace(0.0, 1.0, 34):
+            hollow = np.stack([-0.12 * (top - bottom)[:, 0], np.zeros(len(top)), np.zeros(len(top))], axis=1)
+            sheet.append(bottom + rise * (top - bottom) + 4.0 * rise * (1.0 - rise) * hollow)
+            rim = np.maximum(np.abs(2 * share - 1.0) ** 4, max(rise * 8.0 - 7.0, 0.0))
+            thickness.append(3.6 + 3.0 * rim + 4.5 * (1.0 - rise) ** 3 * np.exp(-(((share - 0.7) / 0.3) ** 2)))
+        _bone(grid, torso, np.concatenate(sheet), np.concatenate(thickness), 1.8)
         pillar = place([(86, 30, -62), (88, 10, -84), (84, 14, -112), (70, 34, -140), (58, 44, -176)], side, 3.0)
         _bone(grid, torso, pillar, np.linspace(15.0, 13.0, len(pillar)), 2.4)
         superior = place([(80, -18, -96), (58, -48, -112), (30, -64, -124), (12, -66, -134)], side, 3.0)
@@ -74,7 +74,6 @@ def _draw_pelvis(grid: TorsoGrid, torso: Torso) -> None:
 def _draw_shoulders(grid: TorsoGrid, torso: Torso) -> None:
     size = torso.girth
     signs = torso.signs
-    z = np.asarray
     for side in (1, -1):
         clavicle = np.array([(20, -58, 428), (58, -62, 441), (98, -36, 456), (132, -14, 470)], float)
         points = np.stack([side * clavicle[:, 0] * size, clavicle[:, 1] * size, torso.z_mm(clavicle[:, 2])], axis=1)
@@ -85,19 +84,20 @@ def _draw_shoulders(grid: TorsoGrid, torso: Torso) -> None:
         points = np.stack([side * humerus[:, 0] * size, humerus[:, 1], torso.z_mm(humerus[:, 2])], axis=1)
         grid.paint_points(smooth_path(points, 4.0), 12.0, signs.cortical_hu * 1.1, shell_mm=4.0, core_hu=20.0)
         # The blade follows the rib cage at a distance; it narrows towards its lower angle.
+        nominal = np.arange(305.0, 462.0, 3.5)
+        heights = torso.z_mm(nominal)
+        _, fascia, cavity = torso.contours_mm(heights)
         plate = []
-        for nominal in np.arange(305.0, 462.0, 4.0):
-            share = (nominal - 305.0) / 157.0
-            height = float(torso.z_mm(nominal))
-            _, fascia, cavity = (c[0] for c in torso.contours_mm(z([height])))
-            span = np.linspace(0.60 - 0.20 * share, 0.72 + 0.42 * share, 8 + int(12 * share))
-            angle = np.pi / 2 - span if side > 0 else np.pi / 2 + span
+        for share, height, outer, inner in zip((nominal - 305.0) / 157.0, heights, fascia, cavity, strict=True):
+            span = np.linspace(0.60 - 0.20 * share, 0.72 + 0.42 * share, 12 + int(24 * share))
+            angle = np.pi / 2 - span * side
             column = np.rint(angle / (2 * np.pi) * CONTOUR_ANGLES).astype(int) % CONTOUR_ANGLES
-            radius = np.minimum(np.maximum(cavity[column] + 17.0, 0.62 * fascia[column]), fascia[column] - 6.0)
+            radius = np.minimum(np.maximum(inner[column] + 17.0, 0.62 * outer[column]), outer[column] - 6.0)
             plate.append(np.stack([radius * np.cos(angle), radius * np.sin(angle), np.full(len(angle), height)], axis=1))
-        _bone(grid, torso, np.concatenate(plate), 2.6, 1.6)
-        spine = np.concatenate([plate[-10][2::2], plate[-6][3::2], plate[-2][4:]])
-        _bone(grid, torso, spine * [1.03, 1.06, 1.0], 4.6, 1.8)
+        blade = np.concatenate(plate)
+        grid.paint_points(blade, 2.3, 0.55 * signs.cortical_hu, label=0)
+        ridge = smooth_path(np.array([plate[-14][0], plate[-9][len(plate[-9]) // 2], plate[-3][-1]]) * [1.02, 1.09, 1.0], 3.0)
+        _bone(grid, torso, ridge, 4.6, 1.8)
         socket = np.array([[side * 122.0 * size, 14.0, float(torso.z_mm(462.0))]])
         _bone(grid, torso, socket, 13.0 * size, 2.0)
 
@@ -105,13 +105,14 @@ def _draw_shoulders(grid: TorsoGrid, torso: Torso) -> None:
 def _draw_sternum(grid: TorsoGrid, torso: Torso) -> None:
     signs = torso.signs
     heights = np.arange(262.0, 424.0, 3.0)
-    points = []
-    for nominal in heights:
-        height = float(torso.z_mm(nominal))
-        _, _, cavity = torso.contours_mm(np.array([height]))
-        front = -float(cavity[0, CONTOUR_ANGLES * 3 // 4]) - 5.0
-        half = float(np.interp(nominal, (262, 280, 300, 370, 385, 405, 424), (3, 9, 14, 11, 15, 24, 20)))
-        points += [(x, front, height) for x in np.arange(-half, half + 0.1, 3.5)]
+    levels = torso.z_mm(heights)
+    fronts = -torso.contours_mm(levels)[2][:, CONTOUR_ANGLES * 3 // 4] - 5.0
+    halves = np.interp(heights, (262, 280, 300, 370, 385, 405, 424), (3, 9, 14, 11, 15, 24, 20))
+    points = [
+        (x, front, level)
+        for front, level, half in zip(fronts, levels, halves, strict=True)
+        for x in np.arange(-half, half + 0.1, 3.5)
+    ]
     grid.paint_points(
         np.array(points), 5.6, 0.7 * signs.cortical_hu, shell_mm=1.5, core_hu=0.6 * signs.trabecular_hu + 20.0, label=0
     )

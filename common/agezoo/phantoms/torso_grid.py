@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from agezoo.phantoms.torso_anatomy import CONTOUR_ANGLES
 
@@ -184,43 +185,46 @@ class TorsoGrid:
         self.hu[box][touched] = values
         self.labels[box][touched] = marks
 
-    def depth_of_points(self, points_mm: np.ndarray, radii_mm: np.ndarray | float) -> tuple[Box, np.ndarray] | None:
+    def depth_of_points(
+        self, points_mm: np.ndarray, radii_mm: np.ndarray | float, *, slab_mm: float = 0.0
+    ) -> tuple[Box, np.ndarray] | None:
         """Signed depth (mm) inside the union of balls on the smallest box around them; None when off the grid.
 
-        Outside of the balls' surroundings the depth is a large negative number.
+        Parameters
+        ----------
+        points_mm, radii_mm
+            Ball centres in the patient frame, shape (n, 3), and their radii.
+        slab_mm
+            Balls are drawn out along z by this much: tubes thinner than a slice then show in every slice they cross.
+
+        Returns
+        -------
+        box, depth
+            Away from the balls the depth is a large negative number.
         """
         points = np.asarray(points_mm, np.float32)
         radii = np.broadcast_to(np.asarray(radii_mm, np.float32), (len(points),))
-        reach = float(radii.max()) + self.pixel_mm
+        reach = float(radii.max()) + self.pixel_mm + 0.5 * slab_mm
         box = self.box(points.min(axis=0) - reach, points.max(axis=0) + reach)
         if box is None:
             return None
-        shape = tuple(s.stop - s.start for s in box)
-        depth = np.full(shape, -1e3, np.float32)
-        flat = depth.reshape(-1)
-        voxels = self.to_voxels(points) - np.array([s.start for s in box], np.float32)
         spacing = self.spacing_mm
-        # Balls of like size share one stencil, so a thin tube does not pay for the thick end of a tree.
+        grown = np.array([0.5 * slab_mm, 0.0, 0.0], np.float32)
         sizes = np.ceil(radii / self.pixel_mm).astype(int)
-        for size in np.unique(sizes):
-            chosen = sizes == size
-            margin = float(size + 0.5) * self.pixel_mm
-            half = np.ceil(margin / spacing).astype(int)
-            steps = np.stack(
-                np.meshgrid(*(np.arange(-h, h + 1) for h in half), indexing="ij"), axis=-1
-            ).reshape(-1, 3)
-            length = np.sqrt((((np.abs(steps) - 0.5).clip(0) * spacing) ** 2).sum(axis=1))
-            steps = steps[length <= margin]
-            nearest = np.rint(voxels[chosen]).astype(int)
-            offset = voxels[chosen] - nearest
-            for part in range(0, len(nearest), 256):
-                index = nearest[part : part + 256, None, :] + steps[None]
-                away = (steps[None].astype(np.float32) - offset[part : part + 256, None, :]) * spacing
-                value = radii[chosen][part : part + 256, None] - np.sqrt(np.einsum("pks,pks->pk", away, away))
-                valid = np.all((index >= 0) & (index < shape), axis=-1)
-                linear = (index[..., 0] * shape[1] + index[..., 1]) * shape[2] + index[..., 2]
-                np.maximum.at(flat, linear[valid], value[valid])
-        return box, depth
+        halves = {int(n): np.ceil(((n + 0.5) * self.pixel_mm + grown) / spacing).astype(int) for n in np.unique(sizes)}
+        # A margin as wide as the widest stencil: then no stencil leaves the array and none needs a check.
+        margin = np.max(np.array(list(halves.values())), axis=0) + 1
+        inner = np.array([s.stop - s.start for s in box])
+        depth = np.full(inner + 2 * margin, -1e3, np.float32)
+        voxels = self.to_voxels(points) - np.array([s.start for s in box], np.float32) + margin
+        nearest = np.rint(voxels).astype(int)
+        # Balls of like size share one stencil, so a thin tube does not pay for the thick end of a tree.
+        for size, half in halves.items():
+            fits = np.all((nearest >= half) & (nearest + half < depth.shape), axis=1)
+            chosen = np.flatnonzero((sizes == size) & fits)
+            _raise_depth(depth, nearest[chosen], voxels[chosen], radii[chosen], half, spacing, 0.5 * slab_mm)
+        crop = tuple(slice(m, m + n) for m, n in zip(margin, inner, strict=True))
+        return box, depth[crop]
 
     def depth_of_ellipsoid(
         self,
@@ -264,6 +268,41 @@ class TorsoGrid:
         return box, ((1.0 - rho) * float(np.sort(axes)[:2].mean())).astype(np.float32)
 
 
+def _raise_depth(
+    depth: np.ndarray,
+    nearest: np.ndarray,
+    voxels: np.ndarray,
+    radii: np.ndarray,
+    half: np.ndarray,
+    spacing: np.ndarray,
+    half_slab_mm: float,
+) -> None:
+    """Raise `depth` to the depth inside of each ball, within `half` voxels of the ball's nearest voxel."""
+    steps = [np.arange(-h, h + 1, dtype=np.float32) for h in half]
+    cells = int(np.prod(2 * half + 1))
+    shape = depth.shape
+    part = max(200_000 // cells, 1)
+    for start in range(0, len(nearest), part):
+        index, offset = nearest[start : start + part], (voxels - nearest)[start : start + part]
+        along = np.abs(steps[0][None] - offset[:, :1]) * spacing[0]
+        along = np.clip(along - half_slab_mm, 0.0, None) ** 2
+        down = ((steps[1][None] - offset[:, 1:2]) * spacing[1]) ** 2
+        across = ((steps[2][None] - offset[:, 2:3]) * spacing[2]) ** 2
+        value = along[:, :, None, None] + down[:, None, :, None] + across[:, None, None, :]
+        np.sqrt(value, out=value)
+        np.subtract(radii[start : start + part, None, None, None], value, out=value)
+        if cells > 300:
+            low, high = index - half, index + half + 1
+            for (k0, j0, i0), (k1, j1, i1), ball in zip(low.tolist(), high.tolist(), value, strict=True):
+                view = depth[k0:k1, j0:j1, i0:i1]
+                np.maximum(view, ball, out=view)
+        else:
+            base = (index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2]
+            k, j, i = np.meshgrid(*(step.astype(int) for step in steps), indexing="ij")
+            linear = base[:, None] + ((k * shape[1] + j) * shape[2] + i).reshape(1, -1)
+            np.maximum.at(depth.reshape(-1), linear.reshape(-1), value.reshape(-1))
+
+
 def _rotation(tilt_rad: tuple[float, float, float]) -> np.ndarray:
     (cx, cy, cz), (sx, sy, sz) = np.cos(tilt_rad), np.sin(tilt_rad)
     about_x = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
@@ -274,8 +313,6 @@ def _rotation(tilt_rad: tuple[float, float, float]) -> np.ndarray:
 
 def smooth_path(knots_mm: np.ndarray, step_mm: float) -> np.ndarray:
     """Points about `step_mm` apart on a smooth curve through knots of shape (n, d)."""
-    from scipy.interpolate import CubicSpline
-
     knots = np.asarray(knots_mm, float)
     length = np.concatenate([[0.0], np.cumsum(np.maximum(np.linalg.norm(np.diff(knots[:, :3], axis=0), axis=1), 1e-3))])
     count = max(int(np.ceil(length[-1] / step_mm)) + 1, 2)

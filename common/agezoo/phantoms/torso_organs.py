@@ -44,7 +44,9 @@ def draw_organs(grid: TorsoGrid, torso: Torso, *, diaphragm: np.ndarray, phase: 
     """
     _, _, cavity = torso.contours_mm(grid.z_mm)
     visit = np.random.default_rng([*torso.subject.seed, filling_seed])
+    before = grid.hu.copy()
     _draw_bowel(grid, torso, phase, visit)
+    _keep_inside(grid, before, cavity)
     _draw_upper_abdomen(grid, torso, cavity, diaphragm, phase, visit)
     _draw_kidneys(grid, torso, phase)
     _draw_heart(grid, torso, phase)
@@ -54,6 +56,13 @@ def draw_organs(grid: TorsoGrid, torso: Torso, *, diaphragm: np.ndarray, phase: 
 def _cavity_depth(grid: TorsoGrid, cavity: np.ndarray, box: Box) -> np.ndarray:
     direction = grid.direction[box[1], box[2]]
     return np.stack([cavity[k][direction] for k in range(box[0].start, box[0].stop)]) - grid.radius[box[1], box[2]]
+
+
+def _keep_inside(grid: TorsoGrid, before: np.ndarray, cavity: np.ndarray) -> None:
+    """Undo what was painted within 2 mm of the wall of the cavity or outside of it."""
+    for k, plane in enumerate(grid.hu):
+        inside = grid.share(cavity[k][grid.direction] - 2.0 - grid.radius)
+        plane -= (1.0 - inside) * (plane - before[k])
 
 
 def _soft_min(first: np.ndarray, second: np.ndarray, width_mm: float) -> np.ndarray:
@@ -217,9 +226,11 @@ def _draw_bowel(grid: TorsoGrid, torso: Torso, phase: Enhancement, visit: np.ran
     wide = size * (1.0 + 0.05 * torso.visceral_fat)
     spread = 1.0 + 0.13 * torso.visceral_fat
     # Small bowel: loops that wander inside of the mesentery's box.
-    for _ in range(9):
-        corner = rng.uniform((-68, -62, -70), (68, -18, 92), (14, 3)) * (wide, spread, 1.0)
-        corner[:, 2] = torso.z_mm(np.sort(corner[:, 2] * 0.25 + rng.uniform(-55, 80)))
+    centres = np.stack([rng.permutation(np.linspace(-46, 46, 10)), rng.uniform(-50, -22, 10), np.linspace(-72, 78, 10)], 1)
+    for centre in centres:
+        corner = centre + rng.uniform((-42, -20, -26), (42, 14, 26), (11, 3))
+        corner[:, :2] *= (wide, spread)
+        corner[:, 2] = torso.z_mm(corner[:, 2])
         path = smooth_path(corner, 6.0)
         radius = rng.uniform(9.0, 12.5)
         grid.paint_points(path, radius, phase.bowel_wall, shell_mm=2.6, core_hu=rng.uniform(14.0, 34.0), label=0)

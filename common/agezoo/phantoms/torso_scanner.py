@@ -52,8 +52,8 @@ def draw_couch(grid: TorsoGrid, *, top_mm: float, half_width_mm: float, curvatur
     mattress = np.minimum(np.minimum(upper + 9.0, -upper), edge + 4.0)
     layer = np.full(depth.shape, -1000.0, np.float32)
     layer += grid.share(mattress) * 55.0
-    layer += grid.share(depth) * (-60.0 - layer)
-    layer += grid.share(depth - 2.4) * (-930.0 - layer)
+    layer += grid.share(depth) * (-80.0 - layer)
+    layer += grid.share(depth - 4.0) * (-930.0 - layer)
     used = layer > -999.0
     rows = np.flatnonzero(used.any(axis=1))
     if len(rows) == 0:

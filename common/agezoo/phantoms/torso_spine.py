@@ -77,10 +77,10 @@ def _draw_body(
     body = axial_share(axial) * grid.share(inside)
     if spur > 0.4:
         towards_front = np.clip(0.55 - 0.6 * back / vertebra.half_depth_mm, 0.0, 1.0)
-        size = np.maximum(spur * towards_front, 0.0)
-        ring = size - np.sqrt((np.abs(inside) * 0.75) ** 2 + ((np.abs(up) - half + 1.2) * 1.6) ** 2)
+        size = np.maximum(spur * towards_front * (0.75 + 0.25 * np.sin(3.0 * np.arctan2(back, x) + 6.0 * scatter[3])), 0.0)
+        ring = size - np.sqrt((inside * 0.9) ** 2 + ((np.abs(up) - half + 1.6) * 2.4) ** 2)
         ring_share = np.clip(ring / grid.pixel_mm + 0.5, 0.0, 1.0) * (size > 0.5)
-        view += ring_share * (0.85 * signs.endplate_hu - view)
+        view += ring_share * (0.7 * signs.endplate_hu - view)
         labels[(ring_share > 0.5) & (body < 0.5)] = ENDPLATES_AND_DISCS
     view += body * (signs.endplate_hu - view)
     labels[body > 0.5] = ENDPLATES_AND_DISCS

@@ -96,7 +96,7 @@ def draw_arteries(grid: TorsoGrid, torso: Torso, *, blood_hu: float) -> None:
 
 
 def draw_veins_and_airways(grid: TorsoGrid, torso: Torso, *, vein_hu: float) -> None:
-    """Draw the caval veins, trachea and main bronchi."""
+    """Draw the caval veins, the pulmonary arteries, the trachea and the main bronchi."""
     size = torso.girth
     nominal = np.arange(-5.0, 255.0, 12.0)
     z = torso.z_mm(nominal)
@@ -110,6 +110,15 @@ def draw_veins_and_airways(grid: TorsoGrid, torso: Torso, *, vein_hu: float) -> 
     upper[:, :2] *= size
     upper[:, 2] = torso.z_mm(upper[:, 2])
     grid.paint_points(smooth_path(upper, 3.0), 8.0, vein_hu, label=0)
+    for knots, radius in (
+        ([(16, -56, 312), (22, -42, 338), (16, -16, 352)], 12.5),
+        ([(16, -16, 352), (30, -4, 352), (42, 6, 344)], 10.0),
+        ([(16, -18, 350), (-8, -14, 346), (-40, 2, 340)], 10.5),
+    ):
+        trunk = np.array(knots, float)
+        trunk[:, :2] *= size
+        trunk[:, 2] = torso.z_mm(trunk[:, 2])
+        grid.paint_points(smooth_path(trunk, 3.0), radius, vein_hu, label=0)
     carina = np.array([2.0, -2.0 * size, float(torso.z_mm(362.0))])
     top = np.array([0.0, -26.0 * size, float(torso.z_mm(530.0))])
     trachea = smooth_path(np.array([carina, 0.5 * (carina + top) + [0, 6.0, 0], top]), 3.0)
@@ -157,7 +166,7 @@ def draw_lung_vessels(grid: TorsoGrid, torso: Torso, *, blood_hu: float) -> None
     """Draw pulmonary vessels where there is lung."""
     rng = torso.subject.rng("lung vessels")
     for side in (1, -1):
-        nominal = rng.uniform(165.0, 455.0, 330)
+        nominal = rng.uniform(165.0, 455.0, 400)
         z = torso.z_mm(nominal)
         _, _, cavity = torso.contours_mm(z)
         angle = rng.uniform(-0.46, 0.46, len(z)) * np.pi
@@ -165,12 +174,13 @@ def draw_lung_vessels(grid: TorsoGrid, torso: Torso, *, blood_hu: float) -> None
         radius = cavity[np.arange(len(z)), column % cavity.shape[1]] * np.sqrt(rng.uniform(0.12, 0.92, len(z)))
         tips = np.stack([side * radius * np.cos(angle), radius * np.sin(angle), z], axis=1)
         root = np.array([side * 34.0 * torso.girth, 4.0, float(torso.z_mm(340.0))])
-        tree = vessel_tree(rng, root, tips, 0.62)
-        found = grid.depth_of_points(tree[:, :3], np.minimum(tree[:, 3], 6.5))
+        tree = vessel_tree(rng, root, tips, 0.72)
+        # A thin vessel fills only part of a thick slice; the slab spreads it, the lower value below keeps its mass.
+        found = grid.depth_of_points(tree[:, :3], np.minimum(tree[:, 3], 6.5), slab_mm=0.7 * grid.slice_mm)
         if found is None:
             continue
         box, depth = found
         lung = grid.hu[box]
         touched = (depth > -0.5 * grid.pixel_mm) & (lung < -500.0)
         values = lung[touched]
-        lung[touched] = values + grid.share(depth[touched]) * (0.8 * blood_hu - values)
+        lung[touched] = values + grid.share(depth[touched]) * (-80.0 + 0.7 * blood_hu - values)

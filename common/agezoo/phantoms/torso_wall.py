@@ -25,19 +25,19 @@ _CARTILAGE_END = (2.8, 2.9, 3.0, 3.0, 3.0, 3.0, 2.95, 2.7, 2.5, 2.35, 1.45, 1.0)
 _CARTILAGE_RISE = (0, 2, 6, 14, 26, 40, 52, 44, 36, 26, 0, 0)
 
 
-@lru_cache(maxsize=1)
-def texture_bank() -> np.ndarray:
-    """Periodic smooth noise of unit SD on a cube of 96 voxels (2.5 mm each), the same in every process."""
+@lru_cache(maxsize=4)
+def texture_bank(grain: float) -> np.ndarray:
+    """Periodic smooth noise of unit SD on a cube of 96 voxels, the same in every process; `grain` is its scale."""
     noise = np.random.default_rng(20230411).standard_normal((96, 96, 96), dtype=np.float32)
-    smooth = ndimage.gaussian_filter(noise, 1.6, mode="wrap")
+    smooth = ndimage.gaussian_filter(noise, grain, mode="wrap")
     return (smooth / smooth.std()).astype(np.float32)
 
 
 class Texture:
     """Smooth noise that is fixed to the patient, so a repeat scan shows the same tissue."""
 
-    def __init__(self, grid: TorsoGrid, offset: np.ndarray, pitch_mm: float = 2.5) -> None:
-        self._bank = texture_bank()
+    def __init__(self, grid: TorsoGrid, offset: np.ndarray, pitch_mm: float = 2.5, grain: float = 1.6) -> None:
+        self._bank = texture_bank(grain)
         size = self._bank.shape[0]
         self._columns = np.floor(grid.patient_x / pitch_mm + offset[0]).astype(np.int64) % size
         self._rows = np.floor(grid.patient_y / pitch_mm + offset[1]).astype(np.int64) % size
@@ -77,7 +77,7 @@ def draw_wall_and_lungs(grid: TorsoGrid, torso: Torso, *, diaphragm: np.ndarray,
     """
     rng = torso.subject.rng("tissue texture")
     texture = Texture(grid, rng.uniform(0, 96, 3))
-    coarse = Texture(grid, rng.uniform(0, 96, 3), pitch_mm=7.0)
+    coarse = Texture(grid, rng.uniform(0, 96, 3), pitch_mm=2.5, grain=4.5)
     skin, fascia, cavity = torso.contours_mm(grid.z_mm)
     rib_gap, rib_kind = _rib_table(grid, torso)
     spine_x, spine_y = torso.spine_x_mm(grid.z_mm), torso.spine_y_mm(grid.z_mm)
@@ -108,6 +108,10 @@ def draw_wall_and_lungs(grid: TorsoGrid, torso: Torso, *, diaphragm: np.ndarray,
         wall_share = np.clip(-cavity_depth / np.maximum(fascia_depth - cavity_depth, 1.0), 0.0, 1.0)
         planes = np.exp(-(((wall_share - 0.36 - 0.03 * broad) / 0.05) ** 2))
         planes += np.exp(-(((wall_share - 0.68 + 0.03 * broad) / 0.04) ** 2))
+        if -110.0 < nominal < 240.0:
+            # The rectus muscles: fat lines in the middle and at their lateral edges.
+            front = (y < -30.0) & (np.abs(x) < 90.0)
+            planes += front * (np.exp(-((x / 2.2) ** 2)) + np.exp(-(((np.abs(x) - 66.0) / 3.0) ** 2)))
         thick = np.clip((fascia_depth - cavity_depth - 26.0) / 20.0, 0.0, 1.0)
         pockets = np.clip((broad - 0.55) * 2.5, 0.0, 1.0) * thick
         loss = signs.muscle_fat_fraction
@@ -149,7 +153,8 @@ def _mediastinum_depth(
     size = torso.girth
     middle = float(np.interp(nominal, (240, 300, 340, 370, 400, 430, 465), (26, 28, 33, 38, 38, 34, 30))) * size
     front = float(np.interp(nominal, (240, 320, 380, 420, 465), (-60, -72, -58, -40, -20))) * size
-    narrow = np.clip((y - front) / 38.0, 0.12, 1.0)
+    narrow = 0.12 + 0.88 * np.sin(0.5 * np.pi * np.clip((y - front) / 46.0, 0.0, 1.0)) ** 0.8
+    narrow *= 1.0 - 0.30 * np.clip((y + 2.0) / 40.0, 0.0, 1.0) ** 2
     lean = 6.0 + 4.0 * np.clip((300.0 - nominal) / 60.0, 0.0, 1.0)
     between = middle * narrow - np.abs(x - lean)
     around_spine = half_width + 5.0 - np.sqrt(mid_x**2 + ((y - spine_y) * (half_width / half_depth)) ** 2)

@@ -61,6 +61,7 @@ class CaseFigures:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
+        self.output_dir.mkdir(parents=True, exist_ok=True)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:

@@ -34,22 +34,21 @@ def find_cases(inputs: Sequence[str | Path], *, modality: str = "CT", progress: 
     -------
     list of dict
         At least ``image`` and ``listed_image``, ``subject_id`` (the file's or folder's name as the user gave it, never
-        a name or number from a DICOM header), and ``error`` for a study without a usable series.
-
-    Raises
-    ------
-    InputError
-        If an input does not exist or holds no case.
+        a name or number from a DICOM header), and ``error`` for a study without a usable series or an input
+        that does not exist or holds no case, so that the other inputs are predicted all the same.
     """
     rows: list[dict[str, Any]] = []
     for given in map(Path, inputs):
-        found = _cases_of(given, modality, progress)
-        if not found:
-            raise InputError(
-                "nothing to predict there",
-                source=given,
-                expected=f"DICOM slices of modality {modality} or .nii / .nii.gz files, in any subfolder",
-            )
+        try:
+            found = _cases_of(given, modality, progress)
+            if not found:
+                raise InputError(
+                    "nothing to predict there",
+                    source=given,
+                    expected=f"DICOM slices of modality {modality} or .nii / .nii.gz files, in any subfolder",
+                )
+        except InputError as error:
+            found = [{**_row(given, given.name, _stem(given)), "error": str(error)}]
         rows += found
     _make_unique(rows)
     return rows

@@ -13,17 +13,26 @@ from monai.data import MetaTensor
 from agezoo.errors import InputError
 
 
-def channel_array(image: NdarrayOrTensor, *, spatial_dims: int, name: str) -> np.ndarray:
-    """View a channel-first image as a NumPy array without copying it (tensors on a GPU are fetched).
+def plain_array(image: NdarrayOrTensor) -> np.ndarray:
+    """View any image as a NumPy array; only tensors on a GPU are copied.
 
     MONAI's own conversion makes strided arrays contiguous, which would double the memory of a whole CT.
+    """
+    if not isinstance(image, torch.Tensor):
+        return np.asarray(image)
+    tensor = image.as_tensor() if isinstance(image, MetaTensor) else image
+    return tensor.detach().cpu().numpy()
+
+
+def channel_array(image: NdarrayOrTensor, *, spatial_dims: int, name: str) -> np.ndarray:
+    """View a channel-first image as a NumPy array, see :func:`plain_array`.
 
     Raises
     ------
     InputError
         If the image is not channel-first with ``spatial_dims`` spatial axes; `name` is the transform that asks.
     """
-    array = _plain(image).detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
+    array = plain_array(image)
     if array.ndim != spatial_dims + 1:
         raise InputError(
             f"{name} works on channel-first images with {spatial_dims} spatial axes",
@@ -47,7 +56,3 @@ def like(array: np.ndarray, image: NdarrayOrTensor) -> Any:
         return array
     tensor = torch.from_numpy(np.ascontiguousarray(array)).to(image.device)
     return MetaTensor(tensor).copy_meta_from(image) if isinstance(image, MetaTensor) else tensor
-
-
-def _plain(image: torch.Tensor) -> torch.Tensor:
-    return image.as_tensor() if isinstance(image, MetaTensor) else image

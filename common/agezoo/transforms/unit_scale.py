@@ -10,7 +10,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Transform
 
 from agezoo.errors import InputError
-from agezoo.transforms.channels import like
+from agezoo.transforms.channels import like, plain_array
 
 LOWEST_HU = -1024.0
 
@@ -56,8 +56,7 @@ class ScaleToUnit(Transform):
         self.lowest = float(lowest)
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
-        array = np.asarray(img.detach().cpu()) if hasattr(img, "detach") else np.asarray(img)
-        return like(scale_to_unit(array, lowest=self.lowest), img)
+        return like(scale_to_unit(plain_array(img), lowest=self.lowest), img)
 
 
 class ScaleToUnitd(MapTransform):

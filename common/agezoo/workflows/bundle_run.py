@@ -110,7 +110,11 @@ def quiet(enabled: bool = True) -> Iterator[None]:
     if not enabled:
         yield
         return
-    names = ("monai", "ignite", "mlflow", "alembic", "agezoo.training", "agezoo.validation", "agezoo.evaluation")
+    # MONAI's modules give their own loggers a level and a handler, so the parent's level does not reach them.
+    import monai.bundle  # noqa: F401 - its loggers must exist to be quietened
+
+    families = ("monai", "ignite", "mlflow", "alembic", "agezoo.training", "agezoo.validation", "agezoo.evaluation")
+    names = {*families, *(n for n in logging.root.manager.loggerDict if n.split(".")[0] in families)}
     loggers = [logging.getLogger(name) for name in names]
     levels = [log.level for log in loggers]
     for log in loggers:

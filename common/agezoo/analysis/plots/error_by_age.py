@@ -31,7 +31,7 @@ def plot_error_by_age(frame: pd.DataFrame, metrics: dict[str, Any]) -> Figure:
     figure, axes = new_axes(
         title=f"Error by age: n = {metrics['n']}, MAE {metrics['mae_years']:.2f} years",
         x="True age (years) and number of scans",
-        y="Predicted - true age (years)",
+        y="Predicted − true age (years)",
     )
     axes.axhline(0.0, color=INK, linewidth=1.1, linestyle="--", zorder=1)
     # A box of fewer than five values is a picture of nothing; the points themselves are shown then.
@@ -69,8 +69,8 @@ def plot_error_by_age(frame: pd.DataFrame, metrics: dict[str, Any]) -> Figure:
             axes.plot(i, mean, "D", color=VERMILION, markersize=4.5, zorder=4)
     figure.legend(
         handles=[
-            Patch(facecolor=_BOX, edgecolor=BLUE, label="quartiles and median, whiskers 1.5 × box"),
-            Line2D([], [], marker="D", color=VERMILION, markersize=4.5, label="mean, 95 % bootstrap interval"),
+            Patch(facecolor=_BOX, edgecolor=BLUE, label="quartiles, median; whiskers 1.5 × box"),
+            Line2D([], [], marker="D", color=VERMILION, markersize=4.5, label="mean with 95 % interval"),
         ],
         loc="outside lower center",
         ncols=2,

@@ -1,0 +1,144 @@
+"""A cohort from a table and a folder: which image each row means, and what is known of its person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from agezoo.data.cohort_draft import CohortDraft, stored_image
+from agezoo.data.datalist import DatalistRow, absolute_path
+from agezoo.data.image_search import FoundScan, find_scans, is_nifti, matching_scans, resolve_image
+from agezoo.data.subject_table import SubjectTable
+from agezoo.data.volume import ScanFacts
+from agezoo.errors import InputError
+
+
+def draft_from_table(
+    images: str | os.PathLike[str] | None, table: SubjectTable, modality: str, ages_from_headers: bool
+) -> CohortDraft:
+    """Rows of a table as a draft; what is wrong with single rows is collected in its faults."""
+    draft = CohortDraft(faults=list(table.faults), notes=list(table.notes))
+    if "image" not in table.fields and "subject_id" not in table.fields:
+        raise InputError(
+            "the table says neither which image nor which subject a row is about",
+            source=table.path,
+            expected="a column image, or subject_id",
+            remedy="rename the fitting column; PatientID is not taken by itself because it may identify a person",
+        )
+    scans = _scans_of_rows(images, table, modality, draft)
+    fill_age = ages_from_headers or "age_years" not in table.fields
+    fill_sex = ages_from_headers or "sex" not in table.fields
+    filled = 0
+    for row, scan in zip(table.rows, scans, strict=True):
+        if scan is None:
+            continue
+        age, sex = row.get("age_years"), row.get("sex")
+        if (age is None and fill_age) or (sex is None and fill_sex):
+            facts = scan.facts or _header_facts(scan.files[0], modality)
+            filled += age is None and fill_age and facts.age_years is not None
+            age = facts.age_years if age is None and fill_age else age
+            sex = facts.sex if sex is None and fill_sex else sex
+        section = row.get("section") or "training"
+        if age is None and section != "test":
+            draft.faults.append(f"line {row['line']}: no age, neither in the table" + (" nor in the header" * fill_age))
+            continue
+        values = {name: row.get(name) for name in ("session", "fold", "group", "site", "time_years", "event")}
+        values |= {"image": stored_image(scan.files), "age_years": age, "sex": sex, "covariates": row["covariates"]}
+        values["subject_id"] = row.get("subject_id") or f"line-{row['line']:05d}"
+        try:
+            draft.rows.append((section, DatalistRow.model_validate(values)))
+        except ValidationError as error:
+            draft.faults += [f"line {row['line']}, {d['loc'][0]}: {d['msg']}" for d in error.errors()]
+    if "subject_id" not in table.fields:
+        draft.notes.append(
+            "the table has no subject_id: each row counts as a person of its own, so repeat scans of one person could "
+            "land in different folds"
+        )
+    if filled:
+        draft.notes.append(f"{filled} ages were taken from the DICOM headers")
+    return draft
+
+
+def _scans_of_rows(
+    images: str | os.PathLike[str] | None, table: SubjectTable, modality: str, draft: CohortDraft
+) -> list[FoundScan | None]:
+    """The scan that each row of the table means, None where that is a fault."""
+    if "image" in table.fields:
+        folders = [absolute_path(folder) for folder in (images, table.path.parent) if folder is not None]
+        return [_named_scan(row, folders, draft) for row in table.rows]
+    if images is None:
+        raise InputError(
+            "the table has no column image", source=table.path, remedy="say where the images are: --images DIR"
+        )
+    root = absolute_path(images)
+    scans = find_scans(root, modality=modality)
+    chosen: list[FoundScan | None] = []
+    line_of: dict[FoundScan, int] = {}
+    for row in table.rows:
+        scan = _matched_scan(row, scans, root, draft)
+        if scan is not None and scan in line_of:
+            draft.faults.append(
+                f"line {row['line']}: {scan.shown(root)} is already meant by line {line_of[scan]} "
+                "(add a column session or image)"
+            )
+            scan = None
+        if scan is not None:
+            line_of[scan] = row["line"]
+        chosen.append(scan)
+    unused = len(scans) - len(line_of)
+    if unused and not draft.faults:
+        draft.left_out["image that no row of the table means"] = unused
+    return chosen
+
+
+def _named_scan(row: Mapping[str, Any], folders: Sequence[Path], draft: CohortDraft) -> FoundScan | None:
+    if row.get("image") is None:
+        draft.faults.append(f"line {row['line']}: no image")
+        return None
+    try:
+        path = resolve_image(row["image"], folders)
+    except ValueError as error:
+        draft.faults.append(f"line {row['line']}: {error}")
+        return None
+    return FoundScan((path,), (), None, None, path)
+
+
+def _matched_scan(
+    row: Mapping[str, Any], scans: Sequence[FoundScan], root: Path, draft: CohortDraft
+) -> FoundScan | None:
+    subject, session = row.get("subject_id"), row.get("session")
+    if subject is None:
+        draft.faults.append(f"line {row['line']}: no subject_id")
+        return None
+    matches = matching_scans(scans, subject, session)
+    who = f"subject {subject!r}" + (f", session {session!r}" if session else "")
+    if not matches:
+        draft.faults.append(f"line {row['line']}: no image is named after {who}")
+        return None
+    if len(matches) > 1:
+        shown = ", ".join(scan.shown(root) for scan in matches[:4]) + (", ..." if len(matches) > 4 else "")
+        draft.faults.append(
+            f"line {row['line']}: {len(matches)} images are named after {who}: {shown} (add a column session or image)"
+        )
+        return None
+    if matches[0].error is not None:
+        draft.faults.append(f"line {row['line']}: {matches[0].shown(root)}: {matches[0].error}")
+        return None
+    return matches[0]
+
+
+def _header_facts(path: Path, modality: str) -> ScanFacts:
+    from agezoo.data.read import discover_studies
+
+    if is_nifti(path):
+        return ScanFacts()
+    try:
+        studies = [study for study in discover_studies(path, modality=modality) if study.error is None]
+    except InputError:
+        return ScanFacts()
+    # With two studies in one folder it is not known which one the row means.
+    return studies[0].facts if len(studies) == 1 else ScanFacts()
