@@ -7,11 +7,15 @@ a stack trace therefore always means a fault of ours.
 
 from __future__ import annotations
 
+import re
 from os import PathLike
 
 
 class AgeZooError(Exception):
     """Base of every error whose message is meant for a user."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_own_words(message))
 
 
 class InputError(AgeZooError):
@@ -40,7 +44,7 @@ class InputError(AgeZooError):
         expected: object = None,
         remedy: str | None = None,
     ) -> None:
-        self.problem = problem
+        self.problem = _own_words(problem)
         self.source = None if source is None else str(source)
         self.found = found
         self.expected = expected
@@ -58,8 +62,15 @@ class InputError(AgeZooError):
         return "; ".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # DataLoader workers send errors by pickle, and the default would drop the keyword arguments.
+        # Errors cross processes by pickle, and the default would drop the keyword arguments.
         return _rebuild, (type(self), self.problem, self.source, self.found, self.expected, self.remedy)
+
+
+def _own_words(text: str) -> str:
+    """The message alone: a DataLoader makes a worker's error anew from the text of its whole stack trace."""
+    if not (text.startswith("Caught ") and "Traceback (most recent call last)" in text):
+        return text
+    return re.split(r"^agezoo\.errors\.\w+: ", text, flags=re.MULTILINE)[-1].strip()
 
 
 def _rebuild(
@@ -76,4 +87,8 @@ class MissingExtraError(AgeZooError):
     """An optional library is not installed; the message names the pip extra that brings it."""
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
+        self._parts = (library, extra, purpose)
         super().__init__(f"{purpose} needs {library}, which is not installed: pip install 'agezoo[{extra}]'")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self._parts

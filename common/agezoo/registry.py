@@ -98,7 +98,11 @@ def bundle_root(name: str) -> Path:
     """
     bundle_facts(name)
     package = Path(__file__).resolve().parent
-    for root in (package.parent.parent / "bundles" / name, package.parent):
+    roots = [package.parent.parent / "bundles" / name]
+    # A packaged bundle's folder may have been renamed, but never stands for another bundle of the zoo.
+    if package.parent.name == name or package.parent.name not in BUNDLES:
+        roots.append(package.parent)
+    for root in roots:
         if (root / "configs" / "metadata.json").is_file():
             return root
     raise InputError(

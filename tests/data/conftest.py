@@ -12,6 +12,9 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from agezoo.data.read import read_volume
+from agezoo.errors import InputError
+
 N_COLUMNS, N_ROWS, N_SLICES = 12, 10, 8
 
 
@@ -25,6 +28,28 @@ def torso_hu() -> np.ndarray:
     inside = (slice(2, -2), slice(2, -2), slice(None))
     hu[inside] = np.arange(hu[inside].size).reshape(hu[inside].shape) % 250
     return hu
+
+
+@pytest.fixture
+def torso_las(torso_hu: np.ndarray) -> np.ndarray:
+    """The same voxels as the reader gives them: axes to Left, Anterior and Superior."""
+    return torso_hu[:, ::-1, :]
+
+
+@pytest.fixture
+def refuse() -> Callable[..., str]:
+    """Check that reading fails with the given words, names the source and gives away nobody; returns the message."""
+
+    def check(source: Path, match: str) -> str:
+        with pytest.raises(InputError, match=match) as caught:
+            read_volume(source)
+        message = str(caught.value)
+        assert str(source) in message
+        assert "SECRET" not in message.upper()
+        assert "19600301" not in message
+        return message
+
+    return check
 
 
 @pytest.fixture

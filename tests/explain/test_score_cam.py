@@ -26,7 +26,8 @@ def test_map_lies_in_the_planted_quarter_whichever_way_it_moves_the_age(image_2d
     assert saliency.shape == (32, 32)
     assert saliency.max() == 1
     assert pointing_hit(saliency, region) == 1
-    assert energy_inside(saliency, region) > 0.9
+    # Interpolation between coarse cells lets some of it spill over the quarter's edge; an even map has 0.25.
+    assert energy_inside(saliency, region) > 0.85
 
 
 def test_map_of_a_volume_lies_in_the_planted_quarter(image_3d):
@@ -39,9 +40,13 @@ def test_map_of_a_volume_lies_in_the_planted_quarter(image_3d):
 
 def test_published_weighting_barely_tells_the_quarters_apart(image_2d):
     # Ages near 50 for every mask: that is why it is not the default.
-    network = PlantedNetwork((32, 32), planted=0)
-    published = energy_inside(score_cam(network, image_2d, "features", weighting="published"), quarter((32, 32), 0))
-    assert 0.25 < published < 0.45
+    network = PlantedNetwork((32, 32), planted=0, slope=4)
+    published, baseline = (
+        energy_inside(score_cam(network, image_2d, "features", weighting=weighting), quarter((32, 32), 0))
+        for weighting in ("published", "baseline")
+    )
+    assert published < 0.4
+    assert baseline > 0.85
 
 
 def test_sign_tells_older_from_younger(image_2d):
@@ -80,6 +85,25 @@ def test_map_equals_one_mask_at_a_time_by_hand(image_2d, image_3d, dims, weighti
     by_hand = (by_hand - by_hand.min()) / (by_hand.max() - by_hand.min())
     assert by_hand.std() > 0.05
     np.testing.assert_allclose(score_cam(network, image, weighting=weighting), by_hand, atol=1e-4)
+
+
+def test_map_is_not_empty_when_every_dimmed_image_moves_the_age_the_wrong_way(image_2d, caplog):
+    class Ridge(nn.Module):
+        """Highest age at a brightness that only dimmed images have; the whole image is younger than the blank one."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = PlantedNetwork((32, 32)).features
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            self.features(image)
+            brightness = image.mean(dim=(1, 2, 3))
+            return 50 + 100 * brightness * (0.9 - brightness)
+
+    with caplog.at_level(logging.WARNING):
+        saliency = score_cam(Ridge(), image_2d + 0.35, "features")
+    assert saliency.max() == 1
+    assert "turned" in caplog.text
 
 
 def test_batch_size_does_not_matter(image_2d):

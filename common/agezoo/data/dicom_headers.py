@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
-from pydicom.multival import MultiValue
 from tqdm import tqdm
 
+from agezoo.data.dicom_elements import number_of, numbers_of, quiet_pydicom, text_of, texts_of
+from agezoo.data.dicom_multiframe import frame_datasets
 from agezoo.data.subject_facts import age_at_scan, patient_key, sex_of
 from agezoo.errors import InputError
 
@@ -188,23 +186,6 @@ def count_of(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-@contextmanager
-def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom silent: its warnings about odd values quote them, which may identify a person."""
-    mode = pydicom.config.settings.reading_validation_mode
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-        logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            pydicom.config.settings.reading_validation_mode = mode
-            logger.setLevel(level)
-
-
 def list_files(folder: Path) -> list[Path]:
     """All files under a folder, sorted; hidden files and folders (names that begin with a dot) are skipped."""
     found: list[Path] = []
@@ -270,8 +251,6 @@ def _scan_dataset(path: Path, stream: BinaryIO, has_preamble: bool, scan: Header
 
 
 def _headers_of(dataset: Dataset, path: Path, stream: BinaryIO, sop_class: str) -> list[SliceHeader]:
-    from agezoo.data.dicom_multiframe import frame_datasets
-
     syntax = _transfer_syntax(dataset)
     has_pixels, offset = _find_pixels(stream, syntax)
     file_bytes = os.fstat(stream.fileno()).st_size
@@ -390,32 +369,3 @@ def _padding_value(image: Dataset, bits_allocated: int, is_signed: bool) -> int 
         return None
     wrapped = value % (1 << bits_allocated)
     return wrapped - (1 << bits_allocated) if is_signed and wrapped >= 1 << (bits_allocated - 1) else wrapped
-
-
-def texts_of(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """The element's values as stripped texts; empty when absent or empty."""
-    value = dataset.get(keyword)
-    if value is None or value == "":
-        return ()
-    values: Any = value if isinstance(value, (MultiValue, list, tuple)) else (value,)
-    return tuple(str(item).strip() for item in values)
-
-
-def text_of(dataset: Dataset, keyword: str) -> str:
-    """The element's text, several values joined by a backslash as in the file; empty when absent or empty."""
-    return "\\".join(texts_of(dataset, keyword))
-
-
-def numbers_of(dataset: Dataset, keyword: str, n: int) -> tuple[float, ...] | None:
-    """Exactly ``n`` finite numbers, or None."""
-    try:
-        numbers = tuple(float(text) for text in texts_of(dataset, keyword))
-    except ValueError:
-        return None
-    return numbers if len(numbers) == n and all(abs(number) < float("inf") for number in numbers) else None
-
-
-def number_of(dataset: Dataset, keyword: str) -> float | None:
-    """The element's one finite number, or None."""
-    numbers = numbers_of(dataset, keyword, 1)
-    return None if numbers is None else numbers[0]

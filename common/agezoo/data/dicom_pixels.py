@@ -11,7 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from pydicom.pixels import pixel_array
 
-from agezoo.data.dicom_headers import EXPLICIT_BIG_ENDIAN, PixelFormat, SliceHeader, quiet_pydicom
+from agezoo.data.dicom_elements import quiet_pydicom
+from agezoo.data.dicom_headers import EXPLICIT_BIG_ENDIAN, PixelFormat, SliceHeader
 from agezoo.errors import InputError
 
 AIR_HU = -1024

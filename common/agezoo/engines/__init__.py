@@ -13,6 +13,6 @@ __getattr__, __all__ = lazy_names(
         "TrackingRecord": "tracking_record",
         "TrainingFigure": "training_figure",
         "TrainingCheckpoint": "training_checkpoint",
-        "config_part": "config_part",
+        "config_part": "config_parts",
     },
 )

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from monai.data import PersistentDataset
-from monai.transforms import Compose, Randomizable
+from monai.transforms import Randomizable, Transform
 from monai.utils import convert_to_tensor
 from torch.utils.data import Dataset
 
+from agezoo.data.atomic import written_atomically
 from agezoo.errors import AgeZooError
 from agezoo.version import __version__
 
@@ -29,8 +30,8 @@ class CohortDataset(Dataset):
     into `data`), ``error`` (empty, or why there is no image) and the short facts that preprocessing added.
 
     Preprocessing is deterministic and may be cached on disk; the cache key is made of the image's files (name, size,
-    time of change), of the transforms with their settings and of the package's version, so an edited scan or another recipe
-    is never served an old projection.
+    time of change), of the transforms with their settings and of the package's version, so an edited scan or another
+    recipe is never served an old projection.
     Augmentation draws from a generator seeded by (seed, epoch, row): the same run gives the same images however many
     workers there are and also when it was killed and resumed.
 
@@ -73,17 +74,10 @@ class CohortDataset(Dataset):
         # Shared memory, so that DataLoader workers that live on see the epoch change too.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
         self._preprocessing = preprocessing
-        self._cached: PersistentDataset | None = None
-        if cache_dir is not None:
-            version = transform_version(preprocessing)
-            self._cached = PersistentDataset(
-                data=[{"image": row.get("image")} for row in self.data],
-                transform=Compose([preprocessing]),
-                cache_dir=Path(cache_dir),
-                hash_func=lambda item: image_fingerprint(item["image"], version).encode(),
-                track_meta=False,
-                weights_only=True,
-            )
+        self._version = transform_version(preprocessing)
+        self._cache_dir = None if cache_dir is None else Path(cache_dir)
+        if self._cache_dir is not None:
+            self._cache_dir.mkdir(parents=True, exist_ok=True)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -103,7 +97,7 @@ class CohortDataset(Dataset):
         try:
             if row.get("error"):
                 raise AgeZooError(str(row["error"]))
-            prepared = self._cached[index] if self._cached is not None else self._prepare(row)
+            prepared = self._prepare(row) if self._cache_dir is None else self._cached(row, self._cache_dir)
         except Exception as error:
             if self.on_error == "raise":
                 raise
@@ -117,11 +111,28 @@ class CohortDataset(Dataset):
             prepared = self.augmentation(dict(prepared))
         # Plain tensors: a batch may mix cases with and without meta data, which MONAI cannot collate.
         image = convert_to_tensor(prepared["image"], dtype=torch.float32, track_meta=False)
-        return {**item, **_facts(prepared), "image": image}
+        facts = _facts(prepared)
+        facts["reading_notes"] = "; ".join(n for n in (row.get("reading_notes"), facts["reading_notes"]) if n)
+        return {**item, **facts, "image": image}
+
+    def _cached(self, row: Mapping[str, Any], cache_dir: Path) -> dict[str, Any]:
+        # MONAI's PersistentDataset is not used: it keeps nothing for a nested Compose, fails for ever on a file that a
+        # kill cut short, and hides the user's error.
+        path = cache_dir / f"{image_fingerprint(row['image'], self._version)}.pt"
+        if path.is_file():
+            try:
+                kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                return kept
+            except Exception:
+                logger.warning("%s: damaged, made again", path)
+        prepared = convert_to_tensor(self._prepare(row), convert_numeric=False, track_meta=False)
+        with written_atomically(path) as temporary:
+            torch.save(prepared, temporary)
+        return prepared
 
     def _prepare(self, row: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return self._preprocessing({"image": row.get("image")})
+            return self._preprocessing({"image": row["image"]})
         except RuntimeError as error:
             # MONAI wraps what a transform raises; the user's message is inside.
             raise _user_error(error) or error from None
@@ -129,18 +140,28 @@ class CohortDataset(Dataset):
 
 def transform_version(transform: Callable[..., Any]) -> str:
     """Text that changes when the transforms, their settings or the package's version do."""
-    steps = transform.flatten().transforms if isinstance(transform, Compose) else [transform]
-    parts = [
-        [type(step).__qualname__, {k: v for k, v in sorted(vars(step).items()) if _is_setting(v)}]
-        for step in (inner for outer in steps for inner in (outer, getattr(outer, "transform", None)) if inner)
-    ]
-    return json.dumps([__version__, *parts], default=str)
+    return json.dumps([__version__, _settings(transform)])
 
 
-def _is_setting(value: Any) -> bool:
+def _settings(value: Any) -> Any:
+    """A transform's class and what it was told, in plain types; states of chance and the like are left out."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
     if isinstance(value, (list, tuple)):
-        return all(_is_setting(v) for v in value)
-    return value is None or isinstance(value, (bool, int, float, str))
+        return [_settings(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): _settings(v) for k, v in value.items()}
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return value.tolist()
+    if isinstance(value, Transform):
+        return [_name(type(value)), {k: _settings(v) for k, v in sorted(vars(value).items())}]
+    if isinstance(value, (Path, torch.dtype, np.dtype)):
+        return str(value)
+    return _name(value) if hasattr(value, "__qualname__") else _name(type(value))
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"
 
 
 def image_fingerprint(image: str | Path | Sequence[str | Path], version: str) -> str:

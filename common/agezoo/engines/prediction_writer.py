@@ -32,6 +32,9 @@ class PredictionWriter:
         What predicts.
     weights
         The weight files in use, as :func:`agezoo.networks.find_weights` returns them.
+    expected_coverage_mm
+        Least extent of an image towards left, front and head; a smaller image gets qc ``warn`` with what was found,
+        because a network answers on any image, also on one that shows too little of the body.
     stem
         File name of the table without suffix.
     """
@@ -43,12 +46,14 @@ class PredictionWriter:
         bundle: str,
         bundle_version: str,
         weights: Sequence[WeightsFile] = (),
+        expected_coverage_mm: Sequence[float] | None = None,
         stem: str = "predictions",
     ) -> None:
         self.rows = rows
         self.output_dir = Path(output_dir)
         self.stem = stem
-        self.constant = {
+        self.expected_coverage_mm = expected_coverage_mm
+        self.constant: dict[str, Any] = {
             "bundle": bundle,
             "bundle_version": bundle_version,
             "weights_sha256": ensemble_sha256(weights) if weights else None,
@@ -69,7 +74,9 @@ class PredictionWriter:
             self._table = PredictionTableWriter(self.output_dir, stem=self.stem)
 
     def _iteration(self, engine: Engine) -> None:
-        for case, output in zip(engine.state.batch, engine.state.output, strict=True):
+        cases: Any = engine.state.batch
+        outputs: Any = engine.state.output
+        for case, output in zip(cases, outputs, strict=True):
             index = int(case["row"])
             if index in self._collected:
                 continue
@@ -90,16 +97,28 @@ class PredictionWriter:
         predicted = number(output["predicted_age_years"])
         if predicted is None:
             return prediction_row(row, error="the network gave no finite age", qc="fail", **self.constant)
-        notes = str(case.get("reading_notes") or "")
+        notes = [str(case.get("reading_notes") or ""), self._too_small(case.get("field_of_view_mm"))]
+        reasons = "; ".join(note for note in notes if note)
         return prediction_row(
             row,
             predicted_age_years=predicted,
             aleatoric_sd_years=number(output.get("aleatoric_sd_years")),
             epistemic_sd_years=number(output.get("epistemic_sd_years")),
-            qc="warn" if notes else "pass",
-            qc_reasons=notes,
+            qc="warn" if reasons else "pass",
+            qc_reasons=reasons,
             **self.constant,
         )
+
+    def _too_small(self, extent_mm: Any) -> str:
+        if self.expected_coverage_mm is None or extent_mm is None:
+            return ""
+        axes = ("from side to side", "from back to front", "from foot to head")
+        short = [
+            f"{float(found):.0f} mm {axis} (expected at least {least:.0f})"
+            for axis, found, least in zip(axes, extent_mm, self.expected_coverage_mm, strict=True)
+            if float(found) < least
+        ]
+        return "the image covers only " + ", ".join(short) if short else ""
 
     def _complete(self, engine: Engine) -> None:
         if torch.distributed.is_available() and torch.distributed.is_initialized():

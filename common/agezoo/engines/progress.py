@@ -29,16 +29,19 @@ class ProgressBar:
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer or evaluator."""
-        engine.add_event_handler(Events.STARTED, self._start)
+        # Not at STARTED, where a checkpoint may yet set the epoch to resume behind.
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         step = Events.EPOCH_COMPLETED if self.unit == "epoch" else Events.ITERATION_COMPLETED
         engine.add_event_handler(step, self._step)
         engine.add_event_handler(Events.COMPLETED, self._close)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start(self, engine: Engine) -> None:
+        if self.bar is not None:
+            return
         epochs = int(engine.state.max_epochs or 1)
         total = epochs if self.unit == "epoch" else epochs * int(engine.state.epoch_length or 0)
-        done = engine.state.epoch if self.unit == "epoch" else engine.state.iteration
+        done = engine.state.epoch - 1 if self.unit == "epoch" else engine.state.iteration
         rank = torch_rank()
         self.bar = tqdm(
             total=total,
@@ -59,6 +62,7 @@ class ProgressBar:
     def _close(self, engine: Engine) -> None:
         if self.bar is not None:
             self.bar.close()
+            self.bar = None
 
     def _fail(self, engine: Engine, error: BaseException) -> None:
         self._close(engine)

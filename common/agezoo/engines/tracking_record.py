@@ -25,7 +25,8 @@ class TrackingRecord:
     tags
         Logged once as MLflow tags (bundle, version, datalist checksum ...).
     artifacts
-        Files or folders logged at the end when they exist (figures, metrics, the executed config).
+        Files or folders logged at the end when they exist (figures, metrics, the executed config). Of several files
+        that a name with wildcards fits the newest is taken.
     parent_run_id
         MLflow run that this one is a child of, e.g. that of a cross-validation.
     """
@@ -67,11 +68,18 @@ class TrackingRecord:
         if tracker is None or tracker.cur_run is None:
             return
         run_id = tracker.cur_run.info.run_id
-        for path in self.artifacts:
+        for path in filter(None, map(newest, self.artifacts)):
             if path.is_dir():
                 tracker.client.log_artifacts(run_id, str(path), path.name)
             elif path.is_file():
                 tracker.client.log_artifact(run_id, str(path))
+        # MONAI leaves the run of an evaluation open.
+        tracker.client.set_terminated(run_id, tracker.run_finish_status)
+
+
+def newest(path: Path) -> Path | None:
+    """The last file that a name with wildcards fits, or ``None``."""
+    return max(path.parent.glob(path.name), key=lambda p: p.stat().st_mtime_ns, default=None)
 
 
 def tracking_handler(engine: Engine) -> Any | None:

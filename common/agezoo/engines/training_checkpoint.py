@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
 from agezoo.engines.progress import torch_rank
 from agezoo.errors import InputError
+from agezoo.networks.standardised_head import deployed_state_dict
 from agezoo.networks.weights import describe, save_weights
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,8 @@ class TrainingCheckpoint:
         What makes two runs the same (seed, datalist checksum, fold, epochs, batch size ...). Resuming into another
         run's folder is refused.
     keep
-        ``"best"``: weights of the epoch with the best key metric. ``"last"``: weights of the last epoch, for
+        ``"best"``: weights of the epoch with the best key metric; where validation never gave a number, those of the
+        last epoch, and the record says ``"kept": "last"``. ``"last"``: weights of the last epoch, for
         cross-validation, where choosing the epoch on the fold that is reported would flatter the result.
     lower_is_better
         Direction of the key metric; true for an error in years.
@@ -63,7 +66,9 @@ class TrainingCheckpoint:
         resume: bool = True,
     ) -> None:
         if keep not in ("best", "last"):
-            raise InputError("no such choice of weights to keep", source="keep", found=keep, expected="'best' or 'last'")
+            raise InputError(
+                "no such choice of weights to keep", source="keep", found=keep, expected="'best' or 'last'"
+            )
         self.folder = Path(folder)
         self.network = network
         self.optimizer = optimizer
@@ -95,7 +100,7 @@ class TrainingCheckpoint:
     def _start(self, engine: Engine) -> None:
         if not self.resume or not self.last_path.is_file():
             return
-        state = torch.load(self.last_path, map_location="cpu", weights_only=True)
+        state = read_checkpoint(self.last_path)
         if state["identity"] != self.identity:
             differing = sorted(
                 k for k in state["identity"].keys() | self.identity.keys()
@@ -118,8 +123,8 @@ class TrainingCheckpoint:
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["iteration"]
         if self.best_value is not None:
-            self.evaluator.state.best_metric = self.best_value
-            self.evaluator.state.best_metric_epoch = self.best_epoch
+            validated: Any = self.evaluator.state
+            validated.best_metric, validated.best_metric_epoch = self.best_value, self.best_epoch
         logger.info("resumed behind epoch %d of %s", state["epoch"], self.last_path)
 
     def _epoch_completed(self, engine: Engine) -> None:
@@ -133,23 +138,28 @@ class TrainingCheckpoint:
         if torch_rank() > 0:
             return
         is_last = epoch >= int(engine.state.max_epochs or 0)
-        if (self.keep == "best" and better) or (self.keep == "last" and is_last):
-            self._save_model(epoch, value)
+        if self.keep == "best" and better:
+            self._save_model(epoch, value, "best")
+        elif is_last and (self.keep == "last" or self.best_value is None):
+            if self.keep == "best":
+                logger.warning("validation never gave a number to choose by; the last epoch's weights are kept")
+            self._save_model(epoch, value, "last")
         self._save_last(engine, epoch)
 
     def _validated_value(self, epoch: int) -> float | None:
         """The key metric, when validation ran in this epoch."""
-        state = self.evaluator.state
+        state: Any = self.evaluator.state
         name = state.key_metric_name
         if not name or name not in state.metrics or state.epoch != epoch:
             return None
         value = float(state.metrics[name])
         return value if math.isfinite(value) else None
 
-    def _save_model(self, epoch: int, value: float | None) -> None:
-        metric = self.evaluator.state.key_metric_name
-        record = {**self.record, "epoch": epoch, "kept": self.keep, "validation": {metric: value} if metric else {}}
-        save_weights(bare_network(self.network).state_dict(), self.model_path, record)
+    def _save_model(self, epoch: int, value: float | None, kept: str) -> None:
+        state: Any = self.evaluator.state
+        metric = state.key_metric_name
+        record = {**self.record, "epoch": epoch, "kept": kept, "validation": {metric: value} if metric else {}}
+        save_weights(deployed_state_dict(bare_network(self.network)), self.model_path, record)
 
     def _save_last(self, engine: Engine, epoch: int) -> None:
         scaler = getattr(engine, "scaler", None)
@@ -158,7 +168,7 @@ class TrainingCheckpoint:
             "epoch": epoch,
             "iteration": int(engine.state.iteration),
             "network": bare_network(self.network).state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": plain(self.optimizer.state_dict()),
             "lr_scheduler": plain(self.lr_scheduler.state_dict()),
             "scaler": scaler.state_dict() if scaler is not None else {},
             "best_value": self.best_value,
@@ -170,14 +180,37 @@ class TrainingCheckpoint:
         temporary.replace(self.last_path)
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Open a ``last.pt`` without running code that may hide in it.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        state = None
+    if not isinstance(state, dict) or not {"identity", "epoch", "network"} <= state.keys():
+        raise InputError(
+            "not the checkpoint of a training, or a damaged one",
+            source=path,
+            remedy="delete it, choose another --ckpt_dir, or start afresh with --resume False",
+        )
+    return state
+
+
 def training_is_complete(folder: str | Path, max_epochs: int) -> bool:
     """Whether a folder holds a training that reached its last epoch and whose weights fit their record."""
     last = Path(folder) / "last.pt"
     model = Path(folder) / "model.pt"
     if not last.is_file() or not model.is_file():
         return False
-    epoch = torch.load(last, map_location="cpu", weights_only=True)["epoch"]
-    return int(epoch) >= max_epochs and describe(model).origin != "unrecorded"
+    try:
+        return int(read_checkpoint(last)["epoch"]) >= max_epochs and describe(model).origin != "unrecorded"
+    except InputError:
+        return False
 
 
 def bare_network(network: nn.Module) -> nn.Module:
@@ -186,9 +219,9 @@ def bare_network(network: nn.Module) -> nn.Module:
 
 
 def plain(value: Any) -> Any:
-    """Copy of a state without callables and numpy scalars, which `weights_only` loading refuses."""
+    """Copy of a state without callables and NumPy values, which `weights_only` loading refuses."""
     if isinstance(value, Mapping):
         return {k: plain(v) for k, v in value.items() if not callable(v)}
     if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value if not callable(v)]
-    return value.item() if hasattr(value, "item") and not isinstance(value, torch.Tensor) else value
+        return type(value)(plain(v) for v in value if not callable(v))
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value

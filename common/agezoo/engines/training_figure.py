@@ -38,7 +38,7 @@ class TrainingFigure:
         return self.output_dir / "training_history.csv"
 
     def attach(self, engine: Engine) -> None:
-        """Attach to a trainer, behind validation and before the checkpoint, which may be the last that a kill lets through."""
+        """Attach to a trainer, behind validation and before the checkpoint, behind which a kill may come."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch)
         engine.add_event_handler(Events.COMPLETED, self._draw)
@@ -54,13 +54,15 @@ class TrainingFigure:
         return [{**row, "epoch": int(row["epoch"])} for row in rows if row["epoch"] < epoch]
 
     def _iteration(self, engine: Engine) -> None:
-        self._losses.append(float(engine.state.output[0]["loss"]))
+        output: Any = engine.state.output
+        self._losses.append(float(output[0]["loss"]))
 
     def _validation_start(self, engine: Engine) -> None:
         self._validated = []
 
     def _validation(self, engine: Engine) -> None:
-        for output in engine.state.output:
+        outputs: Any = engine.state.output
+        for output in outputs:
             true, predicted = number(output["label"]), number(output["predicted_age_years"])
             if true is not None and predicted is not None:
                 self._validated.append((true, predicted))

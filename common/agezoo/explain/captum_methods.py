@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -55,7 +56,7 @@ def _saliency(attr: ModuleType, request: _Request) -> torch.Tensor:
 
 
 def _smooth_grad(attr: ModuleType, request: _Request) -> torch.Tensor:
-    noise_sd = 0.1 * float(request.image.max() - request.image.min())
+    noise_sd = 0.1 * float(np.ptp(request.image.detach().cpu().numpy()))
     device = [request.image.device] if request.image.device.type != "cpu" else []
     with torch.random.fork_rng(devices=device):
         torch.manual_seed(request.seed)
@@ -74,7 +75,15 @@ def _input_x_gradient(attr: ModuleType, request: _Request) -> torch.Tensor:
 
 
 def _guided_backprop(attr: ModuleType, request: _Request) -> torch.Tensor:
-    return attr.GuidedBackprop(request.ages).attribute(request.image)
+    # It lets only rising paths through, so that a network whose signal makes younger would show nothing: the paths
+    # on which the age falls are followed on their own and subtracted.
+    falling = AgeOutput(request.ages.network, lambda output: -request.ages.to_age(output))
+    with warnings.catch_warnings():
+        # Captum announces that it sets hooks and removes them.
+        warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
+        return attr.GuidedBackprop(request.ages).attribute(request.image) - attr.GuidedBackprop(falling).attribute(
+            request.image
+        )
 
 
 def _guided_grad_cam(attr: ModuleType, request: _Request) -> torch.Tensor:

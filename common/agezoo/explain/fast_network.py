@@ -86,7 +86,6 @@ def fast_age_network(network: AgeOutput, image: torch.Tensor, *, precision: Prec
         raise InputError("no such precision", found=precision, expected="float32 or bfloat16")
     age_years = network(image)
     folded = fold_batch_norms(network.network)
-    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(image.ndim)
     candidates = [(folded, precision)]
     if precision == "bfloat16":
         if folded is None:
@@ -95,8 +94,7 @@ def fast_age_network(network: AgeOutput, image: torch.Tensor, *, precision: Prec
     for inner, kind in candidates:
         if inner is None:
             continue
-        if layout is not None:
-            inner.to(memory_format=layout)  # type: ignore[call-overload]
+        _to_channels_last(inner)
         if kind == "bfloat16":
             _to_bfloat16(inner)
         fast = AgeOutput(inner, network.to_age).eval()
@@ -109,6 +107,15 @@ def fast_age_network(network: AgeOutput, image: torch.Tensor, *, precision: Prec
             return fast
         logger.warning("the %s copy of the network differs by %.2g years and is not used", kind, change_years)
     return network
+
+
+def _to_channels_last(network: nn.Module) -> None:
+    # Only convolutions: module.to(memory_format=) would choke on a buffer of another rank.
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        elif isinstance(module, nn.Conv3d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _to_bfloat16(network: nn.Module) -> None:

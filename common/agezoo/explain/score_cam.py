@@ -61,8 +61,8 @@ def score_cam(
         any map moves; the sharpest, and on an untrained network the noisiest.
     signed
         False: 0..1. Baseline and centred maps then show what moves the age from the blank image's towards this
-        image's, in whichever direction that is; without this turn a patient younger than the blank image would
-        get an empty map. True: -1..1, where positive places make the patient older than the blank image (centred:
+        image's, in whichever direction that is; otherwise a patient younger than the blank image would get an
+        empty map. True: -1..1, where positive places make the patient older than the blank image (centred:
         than the mean over the maps) and negative ones younger. The published weighting has no sign.
     blank_value
         Image value that stands for "nothing there"; dimming fades towards it. 0 is the background of every bundle.
@@ -72,7 +72,7 @@ def score_cam(
     max_maps
         At most so many maps are tried, chosen to lie far from each other; every other map borrows the weight of
         the one whose dimmed image is most like its own. With half of a ResNet-18's 256 maps the map keeps its
-        shape (correlation 0.999 and more in ``benchmarks/bench_score_cam.py``). None tries every map that is not
+        shape (correlation 0.998 and more in ``benchmarks/bench_score_cam.py``). None tries every map that is not
         constant, which is exact.
     batch_size
         Dimmed images per forward pass. More costs memory and on a CPU gains nothing.
@@ -122,7 +122,13 @@ def score_cam(
         # Interpolation is linear: summing before it gives the same as after it, at a fraction of the work.
         summed = torch.tensordot(weights, maps.double(), dims=1)[None, None]
         saliency = upsample(summed, batch.shape[2:])[0, 0].cpu().numpy()
-    return scale_signed(saliency) if signed else scale_unsigned(saliency)
+    if signed:
+        return scale_signed(saliency)
+    if saliency.max() <= 0:
+        # Every dimmed image moved the age away from this image's, which happens with barely trained networks.
+        logger.warning("the dimmed images move the age the other way than the whole image; the map is turned")
+        saliency = -saliency
+    return scale_unsigned(saliency)
 
 
 def upsample(maps: torch.Tensor, shape: torch.Size | tuple[int, ...]) -> torch.Tensor:

@@ -17,7 +17,7 @@ class GaussianNLLLoss(nn.Module):
     The network emits the mean in years and the natural log of the SD (not of the variance), as the published ct_age
     weights do. Between an SD of 0.01 and 1000 years the loss is exact. Outside, the SD is held at that bound and the
     distance of log sigma from it is added, so that the loss stays finite and its gradient always leads back.
-    Computed in float32 also under mixed precision, where squared errors in years overflow half precision.
+    Computed in float32 at least, also under mixed precision, where squared errors in years overflow half precision.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class GaussianNLLLoss(nn.Module):
             raise ValueError(f"pred must have shape (B, 2) = mean and log SD, got {tuple(pred.shape)}")
         if target.numel() != pred.shape[0]:
             raise ValueError(f"target must hold one age per row of pred ({pred.shape[0]}), got {tuple(target.shape)}")
-        pred = pred.float()
+        pred = pred if pred.dtype == torch.float64 else pred.float()
         mean_years, log_sd = pred[:, 0], pred[:, 1]
         target = target.reshape(-1).to(pred)
         bounded = log_sd.clamp(self.lowest, self.highest)

@@ -6,6 +6,7 @@ __getattr__, __all__ = lazy_names(
     __name__,
     {
         "AgeEnsemble": "age_ensemble",
+        "StandardisedHead": "standardised_head",
         "initialise": "initial_weights",
         "find_weights": "weights",
         "load_ensemble": "weights",

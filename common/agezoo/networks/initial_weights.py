@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from agezoo.errors import WeightsError
-from agezoo.networks.weights import load_strictly, read_state_dict
+from agezoo.networks.weights import describe, load_strictly, read_state_dict
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +45,16 @@ def initialise(
     Raises
     ------
     WeightsError
-        If `pretrained` cannot be read or does not fit.
+        If `pretrained` or `start_from` cannot be read, differs from its record or does not fit.
+    ValueError
+        If an age is not known, or `head` is no linear layer with two outputs.
     """
     if start_from:
         if pretrained:
             raise WeightsError("give either pretrained or start_from, not both", found=f"{pretrained} and {start_from}")
-        return load_strictly(network, start_from)
+        return load_strictly(network, describe(start_from).path)
     if pretrained:
-        state = read_state_dict(Path(pretrained))
+        state = read_state_dict(describe(pretrained).path)
         wanted = {k: v for k, v in network.state_dict().items() if not k.startswith(tuple(fresh))}
         given = {k: v for k, v in state.items() if not k.startswith(tuple(fresh))}
         # torchvision's older files lack these counters, which carry no weight.
@@ -66,13 +68,15 @@ def initialise(
             raise WeightsError(
                 "the pretrained weights do not fit the network",
                 source=pretrained,
-                found=f"{len(unfit)} tensors that are missing, unknown or of another shape, e.g. {', '.join(unfit[:4])}",
+                found=f"{len(unfit)} tensors missing, unknown or of another shape, e.g. {', '.join(unfit[:4])}",
                 expected="a state dict in the network's own names (torchvision's resnet18 for ct_age)",
             )
         network.load_state_dict(given, strict=False)
         logger.info("started %d tensors from %s; fresh: %s", len(given), Path(pretrained).name, ", ".join(fresh))
-    if ages_years:
+    if len(ages_years) > 0:
         ages = torch.as_tensor([float(a) for a in ages_years], dtype=torch.float64)
+        if not ages.isfinite().all():
+            raise ValueError("every training age must be known")
         spread = max(float(ages.std(correction=0)), 1.0)
         layer = network.get_submodule(head)
         if not isinstance(layer, nn.Linear) or layer.bias is None or layer.bias.numel() != 2:

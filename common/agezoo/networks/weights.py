@@ -57,42 +57,50 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     WeightsError
-        If the file is missing, cut short, holds anything but tensors by name, or is a pickle that wants to run code.
+        If the file is missing, cut short, holds anything but finite tensors by name, or is a pickle that wants to run
+        code.
     """
     if not path.is_file():
         raise WeightsError("no such weight file", source=path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
             "the weights cannot be opened safely",
             source=path,
-            found=reason,
+            found=_reason(error),
             expected="a state dict written by torch.save, holding tensors only",
             remedy="fetch the file again; never unpickle a file you do not trust by other means",
         ) from None
-    if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+    named = isinstance(state, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    if not named or not state:
         raise WeightsError(
             "the file holds something else than a bare state dict",
             source=path,
             found=type(state).__name__ + (f" with keys {list(state)[:4]}" if isinstance(state, Mapping) else ""),
             expected="tensor names mapped to tensors",
         )
+    if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
+        raise WeightsError("the weights hold NaN or infinity", source=path, remedy="train again or use another file")
     return dict(state)
+
+
+def _reason(error: Exception) -> str:
+    """The telling line of torch's message, which begins with advice on how to switch its protection off."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "WeightsUnpickler error" in line]
+    return (telling or lines or [type(error).__name__])[0]
 
 
 def load_strictly(network: nn.Module, path: str | Path) -> nn.Module:
     """Load a state dict in which every tensor of the network, and no other, is present and of the right shape."""
     path = Path(path)
     state = read_state_dict(path)
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError:
-        own = network.state_dict()
-        missing = sorted(own.keys() - state.keys())
-        unknown = sorted(state.keys() - own.keys())
-        shapes = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
+    own = network.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unknown = sorted(state.keys() - own.keys())
+    shapes = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
+    if missing or unknown or shapes:
         example = f", e.g. {shapes[0]}: {tuple(state[shapes[0]].shape)} in the file" if shapes else ""
         raise WeightsError(
             "the weights belong to another network layout",
@@ -101,9 +109,8 @@ def load_strictly(network: nn.Module, path: str | Path) -> nn.Module:
             expected=f"the {len(own)} tensors of the configured network",
             remedy="phantom weights need the overlay configs/phantom.json; own weights need the config they were "
             "trained with",
-        ) from None
-    if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
-        raise WeightsError("the weights hold NaN or infinity", source=path, remedy="train again or use another file")
+        )
+    network.load_state_dict(state, strict=True)
     return network
 
 
@@ -193,7 +200,8 @@ def find_weights(bundle_root: str | Path, spec: str | Path | Sequence[str | Path
         if folder.is_file():
             return [describe(folder)]
     for pattern in ("fold_*/model.pt", "model.pt", "*.pt"):
-        found = sorted(folder.glob(pattern))
+        # A last.pt is the state of an unfinished training, not weights to use.
+        found = sorted(p for p in folder.glob(pattern) if p.name != "last.pt")
         if found:
             return [describe(p) for p in found]
     raise WeightsError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import multiprocessing
 import os
 import shutil
@@ -11,7 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -19,20 +18,19 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from agezoo.errors import InputError
+from agezoo.phantoms.ct_cohort_folder import (
+    DESCRIPTION,
+    TABLE,
+    checked_parameters,
+    claim_folder,
+    cohort_description,
+    only_writer,
+    row_path,
+    write_text,
+)
 from agezoo.phantoms.ct_cohort_plan import CohortParameters, PlannedScan, plan_ct_cohort
 from agezoo.phantoms.dicom_ct_writer import write_ct_series
 from agezoo.phantoms.torso_ct import PhantomScan, phantom_volume
-from agezoo.phantoms.torso_labels import LABELS
-
-TABLE = "cohort.csv"
-DESCRIPTION = "cohort.json"
-STATEMENT = (
-    "Synthetic phantoms drawn by software; no person was scanned. Appearance depends on biological age = age + "
-    "deviation. Ages predicted by a model trained on this cohort mean nothing for real people."
-)
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,9 @@ def write_ct_cohort(
 ) -> CtCohort:
     """Write a cohort of phantom torso CTs with a known ageing signal.
 
-    The folder then holds ``images/<scan>/IM0001.dcm ...`` (one DICOM series per scan), ``masks/<scan>.nii.gz`` (labels of
-    the age-carrying regions on the CT's grid), ``masks/labels.json``, ``cohort.csv`` (one row per scan) and ``cohort.json``
-    (parameters, the bound that the planted deviation sets, what is in the folder).
+    The folder then holds ``images/<scan>/IM0001.dcm ...`` (one DICOM series per scan), ``masks/<scan>.nii.gz`` (labels
+    of the age-carrying regions on the CT's grid), ``masks/labels.json``, ``cohort.csv`` (one row per scan) and
+    ``cohort.json`` (parameters, the bound that the planted deviation sets, what is in the folder).
 
     Parameters
     ----------
@@ -117,7 +115,7 @@ def write_ct_cohort(
         A parameter is out of range, or the folder holds something else.
     """
     started = time.perf_counter()
-    parameters = _checked(
+    parameters = checked_parameters(
         CohortParameters(
             subjects=subjects,
             seed=seed,
@@ -129,16 +127,19 @@ def write_ct_cohort(
         )
     )
     folder = Path(out)
-    _claim(folder, parameters)
     plan = plan_ct_cohort(parameters)
-    missing = [scan for scan in plan if not _row_path(folder, scan).is_file()]
-    for _ in tqdm(
-        _write_all(folder, missing, workers), total=len(missing), desc="phantom CTs", unit="scan", disable=not progress
-    ):
-        pass
-    table = pd.DataFrame([json.loads(_row_path(folder, scan).read_text(encoding="utf-8")) for scan in plan])
-    _write_text(folder / TABLE, table.to_csv(index=False))
-    _write_text(folder / DESCRIPTION, _description(parameters, table, complete=True))
+    # Several processes may ask for one cohort at a time (the ranks of a distributed training): one writes, all wait.
+    with only_writer(folder):
+        claim_folder(folder, parameters)
+        missing = [scan for scan in plan if not row_path(folder, scan.name).is_file()]
+        scans = _write_all(folder, missing, workers)
+        for _ in tqdm(scans, total=len(missing), desc="phantom CTs", unit="scan", disable=not (progress and missing)):
+            pass
+        rows = [json.loads(row_path(folder, scan.name).read_text(encoding="utf-8")) for scan in plan]
+        table = pd.DataFrame(rows)
+        if missing or not (folder / TABLE).is_file():
+            write_text(folder / TABLE, table.to_csv(index=False))
+            write_text(folder / DESCRIPTION, cohort_description(parameters, table))
     return CtCohort(folder, parameters, table, len(missing), time.perf_counter() - started)
 
 
@@ -151,83 +152,6 @@ def ensure_ct_cohort(out: str | Path, *, subjects: int, seed: int, **options: ob
         As for `write_ct_cohort`. A folder that holds a cohort of other parameters is an error, never overwritten.
     """
     return write_ct_cohort(out, subjects=subjects, seed=seed, **options).folder  # type: ignore[arg-type]
-
-
-def _checked(parameters: CohortParameters) -> CohortParameters:
-    low, high = parameters.age_range_years
-    faults = [
-        ("subjects", parameters.subjects, "a whole number from 1 to 9999", 1 <= parameters.subjects <= 9999),
-        ("seed", parameters.seed, "0 or more", parameters.seed >= 0),
-        ("age_range_years", parameters.age_range_years, "low < high within 18 and 95", 18 <= low < high <= 95),
-        ("deviation_sd_years", parameters.deviation_sd_years, "0 to 15", 0 <= parameters.deviation_sd_years <= 15),
-        ("repeat_fraction", parameters.repeat_fraction, "0 to 1", 0 <= parameters.repeat_fraction <= 1),
-        (
-            "second_scanner_fraction",
-            parameters.second_scanner_fraction,
-            "0 to 1",
-            0 <= parameters.second_scanner_fraction <= 1,
-        ),
-    ]
-    for name, found, expected, fine in faults:
-        if not fine:
-            raise InputError("phantom cohort parameter out of range", source=name, found=found, expected=expected)
-    return parameters
-
-
-def _claim(folder: Path, parameters: CohortParameters) -> None:
-    """Make the folder ours, or find that it already holds this cohort."""
-    description = folder / DESCRIPTION
-    if description.is_file():
-        try:
-            stored = json.loads(description.read_text(encoding="utf-8"))["parameters"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                "not the description of a phantom cohort", source=description, remedy="choose another folder"
-            ) from error
-        wanted = json.loads(json.dumps(asdict(parameters)))
-        other = sorted(key for key in wanted.keys() | stored.keys() if wanted.get(key) != stored.get(key))
-        if other:
-            raise InputError(
-                "holds a phantom cohort of other parameters",
-                source=folder,
-                found=", ".join(f"{key} {stored.get(key)}" for key in other),
-                expected=", ".join(f"{key} {wanted.get(key)}" for key in other),
-                remedy="choose another folder, or delete this one to write the cohort anew",
-            )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            "is not empty and holds no phantom cohort", source=folder, remedy="choose a new or an empty folder"
-        )
-    for part in ("images", "masks", "scans"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    _write_text(folder / "masks" / "labels.json", json.dumps(LABELS, indent=2) + "\n")
-    _write_text(description, _description(parameters, None, complete=False))
-
-
-def _description(parameters: CohortParameters, table: pd.DataFrame | None, *, complete: bool) -> str:
-    content: dict[str, object] = {
-        "what": STATEMENT,
-        "origin": "phantom",
-        "complete": complete,
-        "parameters": asdict(parameters),
-        "best_possible_mae_years": round(parameters.best_possible_mae_years, 3),
-        "best_possible_mae_note": "sqrt(2/pi) x deviation_sd_years: biological age cannot tell more about age",
-        "files": {
-            TABLE: "one row per scan; image and mask are relative to this folder",
-            "images/<scan>": "one DICOM CT series per scan",
-            "masks/<scan>.nii.gz": "labels of the age-carrying regions on the CT's grid (RAS+ mm)",
-            "masks/labels.json": "label values",
-            "scans/<scan>.json": "one finished scan's row of the table",
-        },
-        "age_signs_without_mask": ["visceral fat", "rib and pelvic bone density"],
-    }
-    if table is not None:
-        ages = table.drop_duplicates("subject_id")["age_years"]
-        content["scans"] = len(table)
-        content["scans_test"] = int(table["test"].sum())
-        content["mean_guess_mae_years"] = round(float((ages - ages.mean()).abs().mean()), 3)
-    return json.dumps(content, indent=2) + "\n"
 
 
 def _write_all(folder: Path, scans: list[PlannedScan], workers: int) -> Iterator[str]:
@@ -271,7 +195,7 @@ def _write_scan(folder: Path, scan: PlannedScan) -> str:
     mask = folder / "masks" / f"{scan.name}.nii.gz"
     write_labels(volume, mask)
     row = _row(scan, volume, image=series.relative_to(folder), mask=mask.relative_to(folder))
-    _write_text(_row_path(folder, scan), json.dumps(row, indent=1) + "\n")
+    write_text(row_path(folder, scan.name), json.dumps(row, indent=1) + "\n")
     return scan.name
 
 
@@ -283,10 +207,6 @@ def write_labels(scan: PhantomScan, path: Path) -> None:
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = b"AgeZoo phantom labels"
     nib.save(image, path)
-
-
-def _row_path(folder: Path, scan: PlannedScan) -> Path:
-    return folder / "scans" / f"{scan.name}.json"
 
 
 def _row(scan: PlannedScan, volume: PhantomScan, *, image: Path, mask: Path) -> dict[str, object]:
@@ -316,10 +236,3 @@ def _row(scan: PlannedScan, volume: PhantomScan, *, image: Path, mask: Path) -> 
         "fatness": round(subject.fatness, 2),
         "labelled_voxels": int(np.count_nonzero(volume.labels)),
     }
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write a file so that it is never half there."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

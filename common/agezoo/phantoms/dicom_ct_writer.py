@@ -11,22 +11,22 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from agezoo.phantoms.torso_ct import PhantomScan
 
 MANUFACTURER = "AgeZoo phantom"
 COMMENT = "Synthetic phantom drawn by software, not a person. Its age means nothing for real people."
-IMPLEMENTATION_UID = "2.25.252366107461312187923306374871405128127"
+IMPLEMENTATION_UID = UID("2.25.252366107461312187923306374871405128127")
 _UID_SPACE = uuid.UUID("5b7a8f0e-6d55-4c4d-9c57-2a5b7f4f6f10")
 _MODELS = {"scanner_a": "Phantom A", "scanner_b": "Phantom B"}
 # The two scanners store HU differently, as real ones do: unsigned with an offset, and signed without.
 _RESCALE = {"scanner_a": (0, -1024), "scanner_b": (1, 0)}
 
 
-def phantom_uid(*names: object) -> str:
+def phantom_uid(*names: object) -> UID:
     """UID under the UUID root (2.25) that depends on the names alone."""
-    return f"2.25.{uuid.uuid5(_UID_SPACE, '|'.join(map(str, names))).int}"
+    return UID(f"2.25.{uuid.uuid5(_UID_SPACE, '|'.join(map(str, names))).int}")
 
 
 def write_ct_series(scan: PhantomScan, folder: Path) -> int:
@@ -85,7 +85,7 @@ class _SliceEncoder:
         places = [f"-98765.43210000{axis}" for axis in range(3)]
         markers = {"uid": f"{series_uid}.9999", "number": "98765432", "level": "-12345.678900001"}
         markers |= {f"place {axis}": place for axis, place in enumerate(places)}
-        template.file_meta.MediaStorageSOPInstanceUID = template.SOPInstanceUID = markers["uid"]
+        template.file_meta.MediaStorageSOPInstanceUID = template.SOPInstanceUID = UID(markers["uid"])
         template.InstanceNumber = markers["number"]
         template.ImagePositionPatient = places
         template.SliceLocation = markers["level"]

@@ -63,25 +63,25 @@ def ageing_signs(biological_age_years: float, rng: np.random.Generator) -> Agein
     scatter = rng.standard_normal(16)
     # Each plaque has an age of onset, so the number and the size of plaques both grow, and the sum over many
     # plaques varies little between people of one age.
-    onset_years = 36.0 + 60.0 * np.sqrt(rng.random(PLAQUES)) + 2.0 * scatter[12]
+    onset_years = 31.0 + 62.0 * rng.random(PLAQUES) ** 0.8 + 1.5 * scatter[12]
     years_of_growth = np.clip(biological_age_years - onset_years, 0.0, None)
-    plaque_radius_mm = np.where(years_of_growth > 0, np.minimum(1.1 + 0.055 * years_of_growth, 3.4), 0.0)
+    plaque_radius_mm = np.where(years_of_growth > 0, np.minimum(1.2 + 0.065 * years_of_growth, 3.8), 0.0)
     return AgeingSigns(
-        trabecular_hu=230.0 - 160.0 * fraction + 9.0 * scatter[0],
-        cortical_hu=760.0 - 260.0 * fraction + 20.0 * scatter[1],
+        trabecular_hu=250.0 - 190.0 * fraction + 8.0 * scatter[0],
+        cortical_hu=820.0 - 370.0 * fraction + 18.0 * scatter[1],
         endplate_hu=420.0 + 240.0 * grown + 22.0 * scatter[2],
         endplate_thickness_mm=1.1 + 1.3 * grown + 0.1 * scatter[3],
         endplate_concavity_mm=max(0.9 + 3.0 * grown + 0.3 * scatter[4], 0.3),
         disc_height_factor=float(np.clip(1.0 - 0.36 * grown + 0.035 * scatter[5], 0.45, 1.1)),
         disc_vacuum_tendency=float(np.clip((biological_age_years - 52.0) / 50.0, 0.0, 0.8)),
         osteophyte_mm=max(5.2 * max((biological_age_years - 32.0) / 53.0, 0.0) ** 1.2 + 0.3 * scatter[6], 0.0),
-        kyphosis_mm=4.0 + 13.0 * grown + 3.0 * scatter[7],
-        aorta_width_factor=float(np.clip(0.94 + 0.20 * grown + 0.035 * scatter[8], 0.85, 1.3)),
+        kyphosis_mm=3.0 + 20.0 * grown + 2.5 * scatter[7],
+        aorta_width_factor=float(np.clip(0.92 + 0.26 * grown + 0.03 * scatter[8], 0.85, 1.3)),
         aorta_tortuosity_mm=max(10.0 * (fraction - 0.25) + 1.0 * scatter[9], 0.0),
         plaque_radius_mm=plaque_radius_mm.astype(np.float32),
-        muscle_area_factor=float(np.clip(1.04 - 0.34 * grown + 0.05 * scatter[10], 0.55, 1.2)),
-        muscle_hu=60.0 - 30.0 * fraction + 3.0 * scatter[11],
-        muscle_fat_fraction=float(np.clip(0.02 + 0.30 * grown + 0.02 * scatter[13], 0.0, 0.5)),
+        muscle_area_factor=float(np.clip(1.05 - 0.38 * grown + 0.05 * scatter[10], 0.55, 1.2)),
+        muscle_hu=62.0 - 36.0 * fraction + 2.5 * scatter[11],
+        muscle_fat_fraction=float(np.clip(0.02 + 0.34 * grown + 0.02 * scatter[13], 0.0, 0.5)),
         visceral_fat=0.7 * fraction + 0.8 * scatter[14],
         cartilage_calcification=float(np.clip((biological_age_years - 28.0) / 60.0 + 0.06 * scatter[15], 0.0, 1.0)),
     )

@@ -105,7 +105,29 @@ _CURVE_Y = (52.0, 32.0, 21.0, 8.0, 17.0, 31.0, 43.0, 41.0, 22.0, 8.0, -6.0)
 
 # Half widths and depths of the muscle fascia and of the body cavity over nominal height (mm).
 _FASCIA_Z = (-240, -200, -160, -120, -80, -40, 0, 30, 80, 130, 180, 230, 280, 330, 370, 400, 425, 445, 462, 475, 505)
-_FASCIA_WIDTH = (160, 163, 165, 160, 151, 143, 134, 129, 131, 138, 145, 149, 151, 151, 150, 154, 162, 168, 166, 158, 128)
+_FASCIA_WIDTH = (
+    160,
+    163,
+    165,
+    160,
+    151,
+    143,
+    134,
+    129,
+    131,
+    138,
+    145,
+    149,
+    151,
+    151,
+    150,
+    154,
+    162,
+    168,
+    166,
+    158,
+    128,
+)
 _FASCIA_FRONT = (78, 82, 84, 84, 85, 87, 88, 88, 91, 98, 106, 111, 111, 106, 96, 84, 72, 62, 57, 54, 52)
 _FASCIA_BACK = (86, 92, 97, 99, 98, 95, 92, 90, 90, 92, 95, 98, 100, 101, 101, 99, 95, 88, 80, 72, 62)
 _CAVITY_Z = (-165, -150, -130, -100, -75, -50, -20, 0, 30, 80, 130, 180, 230, 280, 330, 370, 400, 425, 445, 458, 467)
@@ -140,6 +162,7 @@ class Torso:
         self.hip_factor = 1.03 if female else 0.99
         self.fat_factor = float(np.clip(np.exp(0.36 * subject.fatness) * (1.15 if female else 0.85), 0.4, 2.3))
         self.visceral_fat = float(np.clip(0.5 * subject.fatness + self.signs.visceral_fat, -1.6, 2.2))
+        self._contours: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self.lordosis_mm = 4.0 * rng.standard_normal()
         self.scoliosis_mm = 2.5 * rng.standard_normal()
         self._wobble = rng.normal(0.0, 1.0, (6, 2)) * (0.006 / np.arange(1, 7)[:, None])
@@ -223,7 +246,7 @@ class Torso:
         heights = [v.centre_z_mm for v in self.vertebrae]
         widths = [v.half_width_mm for v in self.vertebrae]
         depths = [v.half_depth_mm for v in self.vertebrae]
-        return np.interp(z_mm, heights, widths), np.interp(z_mm, heights, depths)
+        return np.asarray(np.interp(z_mm, heights, widths)), np.asarray(np.interp(z_mm, heights, depths))
 
     def contours_mm(self, z_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Radii (mm) of the skin, of the muscle fascia and of the body cavity.
@@ -238,6 +261,12 @@ class Torso:
         tuple of three float32 arrays of shape (slices, CONTOUR_ANGLES)
             Distance from the trunk's axis (x = y = 0) in direction ``2 pi * column / CONTOUR_ANGLES`` (from x to y).
         """
+        key = np.asarray(z_mm, float).tobytes()
+        if key not in self._contours:
+            self._contours[key] = self._contours_mm(np.asarray(z_mm, float))
+        return self._contours[key]
+
+    def _contours_mm(self, z_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         height = self.nominal_z(z_mm)[:, None]
         angle = (np.arange(CONTOUR_ANGLES) * (2 * np.pi / CONTOUR_ANGLES))[None, :]
         belly = np.exp(-(((height - 50.0) / 85.0) ** 2))

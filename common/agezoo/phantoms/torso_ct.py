@@ -131,10 +131,9 @@ def phantom_volume(subject: PhantomSubject, settings: ScanSettings | None = None
     draw_veins_and_airways(grid, torso, vein_hu=phase.vein)
     draw_girdles(grid, torso)
     _draw_thin_structures(grid, torso, blood_hu=phase.artery)
-    skin, _, _ = torso.contours_mm(grid.z_mm)
-    back = float(skin[:, skin.shape[1] // 4].max()) + settings.shift_mm[1] + settings.couch_gap_mm
     wide = 205.0 if settings.site == "scanner_a" else 230.0
     curvature = 5.5e-4 if settings.site == "scanner_a" else 3.2e-4
+    back = _lowest_point_mm(grid, torso, curvature) + settings.couch_gap_mm
     draw_couch(grid, top_mm=back, half_width_mm=wide, curvature_per_mm=curvature)
     rng = np.random.default_rng([*subject.seed, settings.seed, 1])
     hu = acquire(
@@ -173,6 +172,15 @@ def _grid(torso: Torso, settings: ScanSettings) -> TorsoGrid:
     )
 
 
+def _lowest_point_mm(grid: TorsoGrid, torso: Torso, curvature_per_mm: float) -> float:
+    """Scanner y at which the middle of a couch of that curvature would just touch the skin."""
+    skin, _, _ = torso.contours_mm(grid.z_mm[:: max(len(grid.z_mm) // 40, 1)])
+    angle = np.arange(skin.shape[1]) * (2 * np.pi / skin.shape[1]) + grid.rotation_rad
+    x = skin * np.cos(angle) + grid.shift_mm[0]
+    y = skin * np.sin(angle) + grid.shift_mm[1]
+    return float(np.max(y + curvature_per_mm * x**2))
+
+
 def fitting_fov_mm(torso: Torso, z_mm: np.ndarray) -> float:
     """Smallest field of view (mm, multiple of 5, within 380 and 500) that holds the trunk with 12 mm at each side."""
     skin, _, _ = torso.contours_mm(z_mm)
@@ -198,7 +206,8 @@ def _phase(subject: PhantomSubject, settings: ScanSettings) -> Enhancement:
 
 def _draw_thin_structures(grid: TorsoGrid, torso: Torso, *, blood_hu: float) -> None:
     """Draw spine and arteries on thin slices and average them into the scan's slices."""
-    factor = int(np.ceil(grid.slice_mm / FINEST_SLICE_MM)) | 1
+    finest = max(FINEST_SLICE_MM, 0.5 * grid.pixel_mm)
+    factor = int(np.ceil(grid.slice_mm / finest)) | 1
     reach = 70.0 * torso.girth
     low = np.array([-reach, -100.0, grid.z_mm[0] - grid.slice_mm])
     high = np.array([reach, 108.0, grid.z_mm[-1] + grid.slice_mm])

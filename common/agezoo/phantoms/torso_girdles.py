@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from agezoo.phantoms.torso_anatomy import CONTOUR_ANGLES, Torso
 from agezoo.phantoms.torso_grid import TorsoGrid, smooth_path
+
+# The compact bone of the shafts hardly changes with age; as the brightest tissue it keeps the scale of an image that is
+# divided by its own maximum comparable between people.
+SHAFT_HU = 1150.0
 
 
 def draw_girdles(grid: TorsoGrid, torso: Torso) -> None:
@@ -26,7 +32,7 @@ def _draw_pelvis(grid: TorsoGrid, torso: Torso) -> None:
     size = torso.girth * (1.04 if torso.female else 1.0)
     signs = torso.signs
 
-    def place(points: list[tuple[float, float, float]], side: int, step: float = 4.0) -> np.ndarray:
+    def place(points: Sequence[tuple[float, float, float]], side: int, step: float = 4.0) -> np.ndarray:
         knots = np.array([(side * x * size, y * size, float(torso.z_mm(z))) for x, y, z in points])
         return smooth_path(knots, step)
 
@@ -65,8 +71,10 @@ def _draw_pelvis(grid: TorsoGrid, torso: Torso) -> None:
         greater = place([(124, 8, -132), (131, 12, -140), (128, 6, -158)], side, 3.0)
         _bone(grid, torso, greater, np.array([12.0, *np.full(len(greater) - 1, 15.0)]), 2.0)
         shaft = place([(124, 4, -160), (116, 0, -195), (112, -4, -260)], side, 4.0)
-        grid.paint_points(shaft, 14.0, signs.cortical_hu * 1.25, shell_mm=5.0, core_hu=-10.0, label=0)
-        grid.paint_points(head[None], 23.5 * size, signs.cortical_hu * 0.85, shell_mm=1.6, core_hu=signs.trabecular_hu + 80.0)
+        grid.paint_points(shaft, 14.0, SHAFT_HU, shell_mm=5.0, core_hu=-10.0, label=0)
+        grid.paint_points(
+            head[None], 23.5 * size, signs.cortical_hu * 0.85, shell_mm=1.6, core_hu=signs.trabecular_hu + 80.0
+        )
     joint = np.stack([np.zeros(9), np.linspace(-70, -58, 9) * size, torso.z_mm(np.linspace(-126, -152, 9))], axis=1)
     grid.paint_points(joint, 2.6, 90.0)
 
@@ -82,7 +90,7 @@ def _draw_shoulders(grid: TorsoGrid, torso: Torso) -> None:
         _bone(grid, torso, head, 23.0 * size, 2.0)
         humerus = np.array([(146, 6, 474), (154, -4, 505), (160, -10, 560)], float)
         points = np.stack([side * humerus[:, 0] * size, humerus[:, 1], torso.z_mm(humerus[:, 2])], axis=1)
-        grid.paint_points(smooth_path(points, 4.0), 12.0, signs.cortical_hu * 1.1, shell_mm=4.0, core_hu=20.0)
+        grid.paint_points(smooth_path(points, 4.0), 12.0, SHAFT_HU, shell_mm=4.0, core_hu=20.0)
         # The blade follows the rib cage at a distance; it narrows towards its lower angle.
         nominal = np.arange(305.0, 462.0, 3.5)
         heights = torso.z_mm(nominal)
@@ -93,10 +101,14 @@ def _draw_shoulders(grid: TorsoGrid, torso: Torso) -> None:
             angle = np.pi / 2 - span * side
             column = np.rint(angle / (2 * np.pi) * CONTOUR_ANGLES).astype(int) % CONTOUR_ANGLES
             radius = np.minimum(np.maximum(inner[column] + 17.0, 0.62 * outer[column]), outer[column] - 6.0)
-            plate.append(np.stack([radius * np.cos(angle), radius * np.sin(angle), np.full(len(angle), height)], axis=1))
+            plate.append(
+                np.stack([radius * np.cos(angle), radius * np.sin(angle), np.full(len(angle), height)], axis=1)
+            )
         blade = np.concatenate(plate)
         grid.paint_points(blade, 2.3, 0.55 * signs.cortical_hu, label=0)
-        ridge = smooth_path(np.array([plate[-14][0], plate[-9][len(plate[-9]) // 2], plate[-3][-1]]) * [1.02, 1.09, 1.0], 3.0)
+        ridge = smooth_path(
+            np.array([plate[-14][0], plate[-9][len(plate[-9]) // 2], plate[-3][-1]]) * [1.02, 1.09, 1.0], 3.0
+        )
         _bone(grid, torso, ridge, 4.6, 1.8)
         socket = np.array([[side * 122.0 * size, 14.0, float(torso.z_mm(462.0))]])
         _bone(grid, torso, socket, 13.0 * size, 2.0)

@@ -300,7 +300,8 @@ def _raise_depth(
             base = (index[:, 0] * shape[1] + index[:, 1]) * shape[2] + index[:, 2]
             k, j, i = np.meshgrid(*(step.astype(int) for step in steps), indexing="ij")
             linear = base[:, None] + ((k * shape[1] + j) * shape[2] + i).reshape(1, -1)
-            np.maximum.at(depth.reshape(-1), linear.reshape(-1), value.reshape(-1))
+            near = value.reshape(linear.shape) > -spacing[2]
+            np.maximum.at(depth.reshape(-1), linear[near], value.reshape(linear.shape)[near])
 
 
 def _rotation(tilt_rad: tuple[float, float, float]) -> np.ndarray:

@@ -118,13 +118,17 @@ def _draw_upper_abdomen(
     grid.paint(box, organ.astype(np.float32), phase.liver, label=0)
     texture = Texture(grid, rng.uniform(0, 96, 3), pitch_mm=4.0)
     tips = np.stack(
-        [rng.uniform(-125, 40, 90) * size, rng.uniform(-75, 60, 90) * size, torso.z_mm(rng.uniform(115, 250, 90))], axis=1
+        [rng.uniform(-125, 40, 90) * size, rng.uniform(-75, 60, 90) * size, torso.z_mm(rng.uniform(115, 250, 90))],
+        axis=1,
     )
-    tree = vessel_tree(rng, np.array([-22.0 * size, -10.0, float(torso.z_mm(160.0))]), tips, 1.0)
+    root = np.array([-22.0 * size, -10.0, float(torso.z_mm(160.0))])
+    tree = vessel_tree(rng, root, tips, 1.0, step_mm=0.8 * grid.pixel_mm)
     found = grid.depth_of_points(tree[:, :3], np.minimum(tree[:, 3], 6.0))
     if found is not None:
         inner, depth = found
-        grid.paint(inner, np.minimum(depth, _inside(organ, box, inner) - 3.0), phase.liver + 0.6 * (phase.vein - phase.liver))
+        grid.paint(
+            inner, np.minimum(depth, _inside(organ, box, inner) - 3.0), phase.liver + 0.6 * (phase.vein - phase.liver)
+        )
     for k in range(box[0].start, box[0].stop):
         plane = grid.hu[k, box[1], box[2]]
         plane += 3.0 * texture.plane(k, box[1], box[2]) * (organ[k - box[0].start] > 0)
@@ -171,7 +175,10 @@ def _draw_kidneys(grid: TorsoGrid, torso: Torso, phase: Enhancement) -> None:
         found = grid.depth_of_ellipsoid((x - side * 9.0, y - 3.0, z), (6.0, 5.0, 12.0), tilt_rad=turn)
         if found is not None:
             grid.paint(found[0], found[1], 12.0 + 0.5 * (phase.kidney - 32.0))
-        hilum = smooth_path(np.array([(x - side * 14, y - 6, z), (x - side * 32, y - 22, z + 4), (side * 10.0, spine_y - 24, z + 10)]), 3.0)
+        hilum = smooth_path(
+            np.array([(x - side * 14, y - 6, z), (x - side * 32, y - 22, z + 4), (side * 10.0, spine_y - 24, z + 10)]),
+            3.0,
+        )
         grid.paint_points(hilum, 3.6, phase.vein, label=0)
 
 
@@ -226,7 +233,9 @@ def _draw_bowel(grid: TorsoGrid, torso: Torso, phase: Enhancement, visit: np.ran
     wide = size * (1.0 + 0.05 * torso.visceral_fat)
     spread = 1.0 + 0.13 * torso.visceral_fat
     # Small bowel: loops that wander inside of the mesentery's box.
-    centres = np.stack([rng.permutation(np.linspace(-46, 46, 10)), rng.uniform(-50, -22, 10), np.linspace(-72, 78, 10)], 1)
+    centres = np.stack(
+        [rng.permutation(np.linspace(-46, 46, 10)), rng.uniform(-50, -22, 10), np.linspace(-72, 78, 10)], 1
+    )
     for centre in centres:
         corner = centre + rng.uniform((-42, -20, -26), (42, 14, 26), (11, 3))
         corner[:, :2] *= (wide, spread)

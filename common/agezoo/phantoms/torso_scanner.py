@@ -62,7 +62,9 @@ def draw_couch(grid: TorsoGrid, *, top_mm: float, half_width_mm: float, curvatur
     np.maximum(grid.hu[:, band], layer[None, band], out=grid.hu[:, band])
 
 
-def acquire(grid: TorsoGrid, *, kernel: Kernel, noise_hu: float, offset_hu: float, rng: np.random.Generator) -> np.ndarray:
+def acquire(
+    grid: TorsoGrid, *, kernel: Kernel, noise_hu: float, offset_hu: float, rng: np.random.Generator
+) -> np.ndarray:
     """Blur the canvas in plane, add noise and round to whole HU.
 
     Parameters

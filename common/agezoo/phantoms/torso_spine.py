@@ -28,9 +28,7 @@ def draw_spine(grid: TorsoGrid, torso: Torso) -> None:
     _draw_canal(grid, torso)
 
 
-def _draw_body(
-    grid: TorsoGrid, torso: Torso, vertebra: Vertebra, scatter: np.ndarray, texture: Texture
-) -> None:
+def _draw_body(grid: TorsoGrid, torso: Torso, vertebra: Vertebra, scatter: np.ndarray, texture: Texture) -> None:
     signs = torso.signs
     centre_x = float(torso.spine_x_mm(vertebra.centre_z_mm))
     half = vertebra.height_mm / 2
@@ -77,7 +75,9 @@ def _draw_body(
     body = axial_share(axial) * grid.share(inside)
     if spur > 0.4:
         towards_front = np.clip(0.55 - 0.6 * back / vertebra.half_depth_mm, 0.0, 1.0)
-        size = np.maximum(spur * towards_front * (0.75 + 0.25 * np.sin(3.0 * np.arctan2(back, x) + 6.0 * scatter[3])), 0.0)
+        size = np.maximum(
+            spur * towards_front * (0.75 + 0.25 * np.sin(3.0 * np.arctan2(back, x) + 6.0 * scatter[3])), 0.0
+        )
         ring = size - np.sqrt((inside * 0.9) ** 2 + ((np.abs(up) - half + 1.6) * 2.4) ** 2)
         ring_share = np.clip(ring / grid.pixel_mm + 0.5, 0.0, 1.0) * (size > 0.5)
         view += ring_share * (0.7 * signs.endplate_hu - view)
@@ -123,7 +123,9 @@ def _draw_posterior_elements(grid: TorsoGrid, torso: Torso) -> None:
         spine_end = lamina + (24.0 if lumbar else 20.0)
         slant = -0.12 * tall if lumbar else -0.75 * tall
         for sign in (-1.0, 1.0):
-            add(v, _line((sign * pedicle_x, rear - 3, 0.18 * tall), (sign * pedicle_x, lamina - 3, 0.12 * tall), 7), 4.4)
+            add(
+                v, _line((sign * pedicle_x, rear - 3, 0.18 * tall), (sign * pedicle_x, lamina - 3, 0.12 * tall), 7), 4.4
+            )
             for up in (0.05, -0.18):
                 add(v, _line((sign * pedicle_x, lamina - 3, up * tall), (0.0, lamina + 5, (up - 0.15) * tall), 7), 2.9)
             reach = wide + (17.0 if lumbar else 14.0)
@@ -150,8 +152,8 @@ def _draw_canal(grid: TorsoGrid, torso: Torso) -> None:
     y = torso.spine_y_mm(z) + half_depth * 0.9 + 8.0
     path = np.stack([torso.spine_x_mm(z), y, z], axis=1)
     for shift in (-2.5, 2.5):
-        grid.paint_points(path + [shift, 0.0, 0.0], 7.4, FAT_HU + 40.0, label=0)
-        grid.paint_points(path + [shift * 0.8, -0.8, 0.0], 6.2, CANAL_HU)
+        grid.paint_points(path + np.array([shift, 0.0, 0.0]), 7.4, FAT_HU + 40.0, label=0)
+        grid.paint_points(path + np.array([shift * 0.8, -0.8, 0.0]), 6.2, CANAL_HU)
     grid.paint_points(path[z > torso.z_mm(150.0)] - [0.0, 0.8, 0.0], 4.4, CORD_HU)
 
 

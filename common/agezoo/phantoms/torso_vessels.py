@@ -70,7 +70,13 @@ def draw_arteries(grid: TorsoGrid, torso: Torso, *, blood_hu: float) -> None:
     wall_hu = 46.0 + 0.15 * (blood_hu - 42.0)
     for path in (right, left, aorta):
         grid.paint_points(
-            path[:, :3], path[:, 3] + WALL_MM, wall_hu, shell_mm=WALL_MM, core_hu=blood_hu, label=AORTIC_WALL, core_label=0
+            path[:, :3],
+            path[:, 3] + WALL_MM,
+            wall_hu,
+            shell_mm=WALL_MM,
+            core_hu=blood_hu,
+            label=AORTIC_WALL,
+            core_label=0,
         )
     count = len(torso.signs.plaque_radius_mm)
     vessel = rng.choice(3, count, p=(0.72, 0.14, 0.14))
@@ -105,7 +111,7 @@ def draw_veins_and_airways(grid: TorsoGrid, torso: Torso, *, vein_hu: float) -> 
     y = torso.spine_y_mm(z) - half_depth - np.interp(nominal, (-5, 60, 180, 250), (8, 10, 16, 40))
     cava = smooth_path(np.stack([x, y, z], axis=1), 3.0)
     for shift in (-4.0, 4.0):
-        grid.paint_points(cava + [shift, 0.0, 0.0], 8.0, vein_hu, label=0)
+        grid.paint_points(cava + np.array([shift, 0.0, 0.0]), 8.0, vein_hu, label=0)
     upper = np.array([(-20, -30, 320), (-22, -34, 360), (-20, -36, 395), (-24, -34, 425)], float)
     upper[:, :2] *= size
     upper[:, 2] = torso.z_mm(upper[:, 2])
@@ -134,11 +140,13 @@ def draw_veins_and_airways(grid: TorsoGrid, torso: Torso, *, vein_hu: float) -> 
         grid.paint_points(path, radius, -985.0)
 
 
-def vessel_tree(rng: np.random.Generator, root_mm: np.ndarray, tips_mm: np.ndarray, tip_radius_mm: float) -> np.ndarray:
+def vessel_tree(
+    rng: np.random.Generator, root_mm: np.ndarray, tips_mm: np.ndarray, tip_radius_mm: float, *, step_mm: float
+) -> np.ndarray:
     """Grow a branching tree from a root to tips; returns points x, y, z, radius of shape (n, 4).
 
     Tips join, nearest to the root first, the closest part of the tree that lies nearer to the root; radii follow
-    from the number of tips that a branch feeds (Murray's law).
+    from the number of tips that a branch feeds (Murray's law). Points are `step_mm` or a radius apart.
     """
     order = np.argsort(np.linalg.norm(tips_mm - root_mm, axis=1))
     nodes = np.concatenate([root_mm[None], tips_mm[order]])
@@ -155,7 +163,7 @@ def vessel_tree(rng: np.random.Generator, root_mm: np.ndarray, tips_mm: np.ndarr
         start, stop = nodes[parent[index]], nodes[index]
         radius = tip_radius_mm * fed[index] ** (1 / 2.6)
         length = float(np.linalg.norm(stop - start))
-        share = np.linspace(0.0, 1.0, max(int(length / max(radius, 1.4)) + 1, 2))[:, None]
+        share = np.linspace(0.0, 1.0, max(int(length / max(radius, step_mm)) + 1, 2))[:, None]
         sag = rng.normal(0.0, 0.06 * length, 3) * np.sin(np.pi * share)
         line = start * (1 - share) + stop * share + sag
         points.append(np.concatenate([line, np.full((len(line), 1), radius)], axis=1))
@@ -168,13 +176,15 @@ def draw_lung_vessels(grid: TorsoGrid, torso: Torso, *, blood_hu: float) -> None
     for side in (1, -1):
         nominal = rng.uniform(165.0, 455.0, 400)
         z = torso.z_mm(nominal)
-        _, _, cavity = torso.contours_mm(z)
+        levels = torso.z_mm(np.linspace(165.0, 455.0, 59))
+        _, _, cavity = torso.contours_mm(levels)
+        nearest = np.rint(np.interp(z, levels, np.arange(59))).astype(int)
         angle = rng.uniform(-0.46, 0.46, len(z)) * np.pi
         column = np.rint(np.where(side > 0, angle, np.pi - angle) / (2 * np.pi) * cavity.shape[1]).astype(int)
-        radius = cavity[np.arange(len(z)), column % cavity.shape[1]] * np.sqrt(rng.uniform(0.12, 0.92, len(z)))
+        radius = cavity[nearest, column % cavity.shape[1]] * np.sqrt(rng.uniform(0.12, 0.92, len(z)))
         tips = np.stack([side * radius * np.cos(angle), radius * np.sin(angle), z], axis=1)
         root = np.array([side * 34.0 * torso.girth, 4.0, float(torso.z_mm(340.0))])
-        tree = vessel_tree(rng, root, tips, 0.72)
+        tree = vessel_tree(rng, root, tips, 0.72, step_mm=0.8 * grid.pixel_mm)
         # A thin vessel fills only part of a thick slice; the slab spreads it, the lower value below keeps its mass.
         found = grid.depth_of_points(tree[:, :3], np.minimum(tree[:, 3], 6.5), slab_mm=0.7 * grid.slice_mm)
         if found is None:

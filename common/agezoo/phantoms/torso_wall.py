@@ -137,6 +137,7 @@ def draw_wall_and_lungs(grid: TorsoGrid, torso: Torso, *, diaphragm: np.ndarray,
             inside = in_cavity * share(centre) * float(nominal > 255.0)
             tissue += inside * (soft - tissue)
             tissue += lung * (air - tissue)
+            labels[lung > 0.5] = 0
         plane += body * (tissue - plane)
 
 
@@ -203,9 +204,15 @@ def _draw_back_muscles(
     compartment = share(np.minimum(room, fascia_depth))
     tissue += compartment * (fat - tissue)
     centre_y = front + deep * (1.0 - 0.15 * (1.0 - shrink))
-    bundle = 1.0 - np.sqrt(((mid_x - off * (0.5 + 0.5 * shrink)) / (wide * shrink)) ** 2 + ((y - centre_y) / (deep * shrink)) ** 2)
+    bundle = 1.0 - np.sqrt(
+        ((mid_x - off * (0.5 + 0.5 * shrink)) / (wide * shrink)) ** 2 + ((y - centre_y) / (deep * shrink)) ** 2
+    )
     depth = np.minimum(bundle * deep, fascia_depth - 1.0)
-    streaks = np.clip(0.9 * (fine + 1.6 * (signs.muscle_fat_fraction - 0.2) * 3.0), 0.0, 1.0) * signs.muscle_fat_fraction * 1.6
+    streaks = (
+        np.clip(0.9 * (fine + 1.6 * (signs.muscle_fat_fraction - 0.2) * 3.0), 0.0, 1.0)
+        * signs.muscle_fat_fraction
+        * 1.6
+    )
     lean = signs.muscle_hu + 4.0 * fine
     value = lean - (lean - FAT_HU) * np.clip(streaks, 0.0, 0.85)
     inside = share(depth)
@@ -229,7 +236,9 @@ def _draw_psoas(
         return
     signs, size = torso.signs, torso.girth
     heights = (-205, -170, -120, -70, -20, 30, 79, 115, 165)
-    radius = float(np.interp(nominal, heights, (12, 17, 20, 23, 23, 21, 16, 11, 3))) * size * signs.muscle_area_factor**0.5
+    radius = (
+        float(np.interp(nominal, heights, (12, 17, 20, 23, 23, 21, 16, 11, 3))) * size * signs.muscle_area_factor**0.5
+    )
     beside = half_width + 0.75 * radius
     off = float(np.interp(nominal, heights, (74, 80, 82, 68, 50, 0, 0, 0, 0))) * size
     off = max(off, beside) if nominal > -20 else off
@@ -277,6 +286,7 @@ def _draw_ribs(
     values += share(depth - 1.6) * (inner - values)
     tissue[near] = values
     marks = labels[near]
+    marks[depth > 0] = 0
     marks[~bone & (depth > 0)] = COSTAL_CARTILAGE
     labels[near] = marks
 

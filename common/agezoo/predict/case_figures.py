@@ -90,10 +90,16 @@ class CaseFigures:
             self.output_dir / f"{self._name(case)}.png",
             image,
             saliency,
-            title_lines=[self._name(case), age_line(output, number(case.get("label")))],
+            title_lines=[self._name(case), age_line(output, known_age(case))],
             banner=self.banner,
             field_of_view_mm=tuple(field_of_view) if known else None,  # type: ignore[arg-type]
         )
+
+
+def known_age(case: Mapping[str, Any]) -> float | None:
+    """Chronological age from the datalist, else from the image's header."""
+    listed = number(case.get("label"))
+    return number(case.get("header_age_years")) if listed is None else listed
 
 
 def age_line(output: Mapping[str, Any], age_years: float | None) -> str:

@@ -89,6 +89,8 @@ def _cases_of(given: Path, modality: str, progress: bool) -> list[dict[str, Any]
         name = study.folder.relative_to(given).as_posix() if study.folder.is_relative_to(given) else study.folder.name
         label = name if name != "." else given.resolve().name
         row = _row(list(study.files), label, label.replace("/", "_"))
+        # The choice among several series is made here; reading the chosen files later cannot tell of it again.
+        row["reading_notes"] = "; ".join(study.facts.notes)
         if study.error:
             row["error"] = study.error
         rows.append(row)

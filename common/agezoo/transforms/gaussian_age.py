@@ -37,7 +37,7 @@ class GaussianAge(Transform):
             If the last axis is not 2.
         """
         pred = torch.as_tensor(pred).detach().float()
-        if pred.shape[-1] != 2 or pred.ndim not in (1, 2):
+        if pred.ndim not in (1, 2) or pred.shape[-1] != 2:
             raise ValueError(f"a Gaussian head emits (2,) or (M, 2), got {tuple(pred.shape)}")
         members = pred.reshape(-1, 2).double()
         means, variances = members[:, 0], torch.exp(2.0 * members[:, 1])

@@ -90,8 +90,8 @@ def plain_facts(volume: Volume) -> dict[str, Any]:
     Returns
     -------
     dict
-        modality, age_years (at the time of the scan), sex (``"F"``/``"M"``), spacing_mm (float32, 3),
-        slice_thickness_mm, kernel, manufacturer.
+        modality, age_years (at the time of the scan), sex (``"F"``/``"M"``), spacing_mm and
+        field_of_view_mm (float32, 3: along left, front, head), slice_thickness_mm, kernel, manufacturer.
     """
     facts = volume.facts
     return {
@@ -99,6 +99,7 @@ def plain_facts(volume: Volume) -> dict[str, Any]:
         "age_years": _number(facts.age_years),
         "sex": facts.sex or "",
         "spacing_mm": np.asarray(volume.spacing_mm, dtype=np.float32),
+        "field_of_view_mm": np.asarray(volume.spacing_mm, dtype=np.float32) * np.asarray(volume.hu.shape, np.float32),
         "slice_thickness_mm": _number(facts.slice_thickness_mm),
         "kernel": facts.kernel or "",
         "manufacturer": facts.manufacturer or "",

@@ -91,8 +91,15 @@ def config_path(folder: Path, config: str | Path) -> Path:
 
 
 def literal(value: Any) -> Any:
-    """A path as an expression that MONAI can add to; everything else as it is."""
-    return f"${str(value)!r}" if isinstance(value, Path) else value
+    """A path as an expression that MONAI can add to, None as one that it does not drop; everything else as it is."""
+    if value is None:
+        return "$None"
+    return expression(str(value)) if isinstance(value, Path) else value
+
+
+def expression(value: str | list[str]) -> str:
+    """Text as a config expression that gives exactly this text, whatever MONAI's signs (``@``, ``#``) mean elsewhere."""
+    return "$" + repr(value).replace("@", r"\x40").replace("#", r"\x23")
 
 
 def user_error(error: BaseException | None) -> AgeZooError | None:

@@ -39,7 +39,7 @@ def prepare_images(
     from torch.utils.data import DataLoader
 
     from agezoo.engines.cohort_dataset import CohortDataset
-    from agezoo.engines.config_part import config_part
+    from agezoo.engines.config_parts import config_part
 
     preprocessing = config_part(bundle_root(bundle), "train.json", "preprocessing")
     dataset = CohortDataset(rows, preprocessing, cache_dir=cache_dir, on_error="placeholder")
