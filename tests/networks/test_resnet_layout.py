@@ -77,9 +77,11 @@ def test_strides_and_padding_are_resnet18s() -> None:
     network = configured_network("train.json", trunk_width=4).eval()
     sizes: dict[str, int] = {}
     for stage in ("layer1", "layer2", "layer3", "layer4"):
-        network.get_submodule(stage).register_forward_hook(
-            lambda module, inputs, output, stage=stage: sizes.setdefault(stage, output.shape[-1])
-        )
+
+        def keep_width(module: nn.Module, inputs: object, output: torch.Tensor, stage: str = stage) -> None:
+            sizes[stage] = output.shape[-1]
+
+        network.get_submodule(stage).register_forward_hook(keep_width)
     network(torch.zeros(1, 1, 224, 224))
     assert sizes == {"layer1": 56, "layer2": 28, "layer3": 14, "layer4": 7}
 

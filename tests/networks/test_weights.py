@@ -61,14 +61,14 @@ def test_a_file_that_wants_to_run_code_is_refused_and_does_not_run(tmp_path: Pat
     if form == "torch":
         torch.save(Hostile(marker), path)
     elif form == "bare pickle":
-        path.write_bytes(pickle.dumps(Hostile(marker)))
+        path.write_bytes(pickle.dumps(Hostile(marker), protocol=2))
     else:
         torch.save({**tiny_network().state_dict(), "2.bias": Hostile(marker)}, path)
     with pytest.raises(WeightsError, match="cannot be opened safely") as caught:
         load_strictly(tiny_network(), path)
     assert not marker.exists()
-    assert "system" in str(caught.value)
-    assert "can still be loaded" not in str(caught.value), "torch's advice to switch its protection off"
+    assert "posix.system" in str(caught.value)
+    assert "will likely succeed" not in str(caught.value), "torch's advice to switch its protection off"
     # The trap does go off where nothing guards against it, so the two facts above mean something.
     if form == "bare pickle":
         pickle.loads(path.read_bytes())

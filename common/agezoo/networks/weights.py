@@ -88,7 +88,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def _reason(error: Exception) -> str:
     """The telling line of torch's message, which begins with advice on how to switch its protection off."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "WeightsUnpickler error" in line]
+    telling = [line for line in lines if line.startswith(("Trying to load", "Unsupported"))]
     return (telling or lines or [type(error).__name__])[0]
 
 
