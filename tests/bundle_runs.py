@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cohort_files import TINY, Cohort
 
 from agezoo.registry import bundle_root
+from cohort_files import TINY, Cohort
 
 BUNDLE = bundle_root("ct_age")
 CONFIGS = BUNDLE / "configs"

@@ -140,7 +140,13 @@ def write_cohort(folder: Path) -> Cohort:
         write_nifti(folder / image, age, seed=1000 + index)
         test.append({"image": image, "subject_id": subject, "age_years": age, "sex": "M", "site": "elsewhere"})
     datalist = write_datalist(
-        folder / "datalist.json", bundle="ct_age", origin="real", folds=FOLDS, training=training, validation=[], test=test
+        folder / "datalist.json",
+        bundle="ct_age",
+        origin="real",
+        folds=FOLDS,
+        training=training,
+        validation=[],
+        test=test,
     )
     subjects = tuple(dict.fromkeys(row["subject_id"] for row in training + test))
     return Cohort(folder, datalist, subjects, folder / "cache")

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import torch
-from bundle_runs import CONFIGS, command, options, training_settings
-from cohort_files import TINY, Cohort
 
 from agezoo.data.prediction_table import read_predictions
 from agezoo.networks.weights import describe
+from bundle_runs import CONFIGS, command, options, training_settings
+from cohort_files import TINY, Cohort
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
 
-def test_two_processes_train_one_model_and_judge_every_case_once(cohort: Cohort, tmp_path: Path) -> None:
+def test_two_processes_train_one_model(cohort: Cohort, tmp_path: Path) -> None:
     models = tmp_path / "models"
     training = training_settings(cohort, models, batch_size=2)
     done = command(
@@ -35,12 +35,15 @@ def test_two_processes_train_one_model_and_judge_every_case_once(cohort: Cohort,
     history = (models / "training_history.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in history] == ["epoch", "1", "2"]
 
+
+def test_two_processes_judge_every_case_once(cohort: Cohort, trained: Path, tmp_path: Path) -> None:
     # Three cases do not divide by two processes: padding would judge one of them twice.
-    training.pop("max_epochs")
+    settings = training_settings(cohort, trained, output_dir=tmp_path / "evaluation", section="test", batch_size=2)
+    settings.pop("max_epochs")
     done = command(
         *("-m", "monai.bundle", "run", "evaluating", "--config_file"),
         f"['{CONFIGS / 'train.json'}','{CONFIGS / 'evaluate.json'}','{CONFIGS / 'multi_gpu_train.json'}']",
-        *options(**{**training, "output_dir": tmp_path / "evaluation", "section": "test"}),
+        *options(**settings),
         cwd=tmp_path,
         launcher=TORCHRUN,
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle_runs import CONFIGS, command, options, run_configs
-from cohort_files import TINY, Cohort, write_corrupt_nifti, write_datalist, write_dicom, write_nifti
 
 from agezoo.data.prediction_table import COLUMNS, read_predictions
+from bundle_runs import CONFIGS, command, options, run_configs
+from cohort_files import TINY, Cohort, write_corrupt_nifti, write_datalist, write_dicom, write_nifti
 
 WIDTH = TINY["trunk_width"]
 
@@ -64,7 +64,9 @@ def test_datalist_rows_keep_their_ages_and_own_columns(cohort: Cohort, trained: 
 
 
 def test_rows_without_an_age_are_predicted_and_get_no_gap(cohort: Cohort, trained: Path, tmp_path: Path) -> None:
-    rows = [{"image": str(cohort.folder / row["image"]), "subject_id": row["subject_id"]} for row in cohort.rows("test")]
+    rows = [
+        {"image": str(cohort.folder / row["image"]), "subject_id": row["subject_id"]} for row in cohort.rows("test")
+    ]
     run_configs(
         "inferring", ["inference.json"], datalist=str(write_datalist(tmp_path / "ages_unknown.json", test=rows)),
         output_dir=str(tmp_path), weights=str(trained / "model.pt"), trunk_width=WIDTH, overlays=False,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bundle_runs import CONFIGS, run_configs, training_settings
-from cohort_files import Cohort
-
 from agezoo.data.datalist import load_datalist
 from agezoo.data.prediction_table import read_predictions
+from bundle_runs import CONFIGS, run_configs, training_settings
+from cohort_files import Cohort
 
 OVERLAID = ["train.json", "phantom.json"]
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundle_runs import another_second, run_configs, training_settings
-from cohort_files import Cohort
 
 from agezoo.data.datalist import datalist_hash
-from agezoo.registry import bundle_version
-from agezoo.registry import bundle_root
+from agezoo.registry import bundle_root, bundle_version
+from bundle_runs import another_second, run_configs, training_settings
+from cohort_files import Cohort
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -93,9 +92,10 @@ def test_nobody_can_be_recognised(cohort: Cohort, tracked: Path) -> None:
     told = {path.name: mark for path in recorded for mark in marks if mark in path.read_bytes()}
     assert not told
     # The marks are there to be found: the prediction table, which stays with the user, has them.
-    assert marks[0] in (tracked / "predictions.csv").read_bytes() or b"CANARYSUBJECT" in (
-        tracked / "predictions.csv"
-    ).read_bytes()
+    assert (
+        marks[0] in (tracked / "predictions.csv").read_bytes()
+        or b"CANARYSUBJECT" in (tracked / "predictions.csv").read_bytes()
+    )
 
 
 def test_tracked_inference_keeps_paths_to_itself(cohort: Cohort, tracked: Path, tmp_path: Path) -> None:

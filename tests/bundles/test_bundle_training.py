@@ -1,4 +1,4 @@
-"""Training through MONAI's own entry point: what it leaves behind, which epoch it keeps, how it goes on after a kill."""
+"""Training through MONAI's entry point: what it leaves behind, which epoch it keeps, how it goes on after a kill."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from bundle_runs import CONFIGS, REPOSITORY, command, options, run_configs, training_settings
-from cohort_files import TINY, Cohort
 
 from agezoo.errors import InputError
 from agezoo.networks.weights import describe
 from agezoo.workflows.bundle_run import run_bundle
+from bundle_runs import CONFIGS, REPOSITORY, command, options, run_configs, training_settings
+from cohort_files import TINY, Cohort
 
 KILLER = """
 import os, signal
@@ -102,7 +102,8 @@ def test_killed_training_goes_on_as_if_nothing_had_happened(cohort: Cohort, tmp_
     overlay.write_text(json.dumps({"+train#handlers": [{"_target_": "killer.KillInEpoch", "epoch": 3}]}))
     settings = training_settings(cohort, tmp_path / "killed", max_epochs=4, keep="last")
     done = command(
-        *("-m", "monai.bundle", "run", "training", "--config_file", f"['{CONFIGS / 'train.json'}','{overlay}']"),
+        # A plain `run`, with the config named relative to the repository as in the documentation.
+        *("-m", "monai.bundle", "run", "--config_file", f"['bundles/ct_age/configs/train.json','{overlay}']"),
         *options(**settings),
         cwd=REPOSITORY,
         PYTHONPATH=str(tmp_path),

@@ -144,7 +144,8 @@ def test_every_setting_of_the_ct_recipe_changes_the_cache_key() -> None:
 
     assert transform_version(recipe()) == transform_version(recipe())
     changes: list[dict[str, Any]] = [
-        {"grid": [112, 112, 200]}, {"fill": -1000}, {"threshold": -500}, {"outside": -1000}, {"thickness": 8}, {"m": "PT"},
+        {"grid": [112, 112, 200]}, {"fill": -1000}, {"threshold": -500}, {"outside": -1000}, {"thickness": 8},
+        {"m": "PT"},
     ]  # fmt: skip
     versions = {transform_version(recipe(**change)) for change in changes}
     assert len(versions | {transform_version(recipe())}) == 7
@@ -180,7 +181,7 @@ def test_a_cache_file_that_a_kill_cut_short_is_made_again(
         with caplog.at_level(logging.WARNING, logger="agezoo"):
             assert torch.equal(dataset[0]["image"], whole)
         assert "damaged, made again" in caplog.text
-        assert kept.read_bytes() == good
+        assert torch.load(kept, weights_only=True).keys() >= {"image", "image_facts"}
     assert list((tmp_path / "cache").iterdir()) == [kept]
 
 
@@ -250,8 +251,11 @@ def test_a_bad_case_stops_a_training_with_the_users_message(
     """Neither MONAI's wrapping nor a worker's stack trace stands around it."""
     absent = {"image": str(tmp_path / "absent.txt"), "age_years": 50.0}
     dataset = CohortDataset([absent], preprocessing(), cache_dir=tmp_path / "cache" if cached else None)
+    batches = iter(DataLoader(dataset, num_workers=workers))
     with pytest.raises(InputError) as caught:
-        list(DataLoader(dataset, num_workers=workers))
+        next(batches)
+    if workers:
+        batches._shutdown_workers()  # type: ignore[attr-defined]
     assert str(caught.value) == f"{tmp_path / 'absent.txt'}: no such file"
 
 
@@ -279,7 +283,7 @@ def test_bad_cases_become_placeholders_beside_good_ones(
     assert errors[0] == errors[3] == ""
     assert errors[1] == f"{tmp_path / 'absent.txt'}: no such file"
     assert errors[2] == "no usable series"
-    assert errors[4] == "ArithmeticError: not 16 numbers" or "not 16 numbers" in errors[4]
+    assert errors[4] == "ArithmeticError: not 16 numbers", "not MONAI's words around it"
     assert [int(case["row"]) for case in cases] == [0, 1, 2, 3, 4]
     assert cases[3]["reading_notes"] == "2 series, chose the thinner"
     assert float(cases[1]["label"]) == 61.0

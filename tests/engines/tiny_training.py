@@ -85,6 +85,13 @@ class Training:
         return nn.utils.parameters_to_vector(self.network.parameters()).detach()
 
 
+class HistoryAlone(TrainingFigure):
+    """Draws nothing, which is most of the time that a tiny training takes."""
+
+    def _draw(self, engine: Engine) -> None:
+        pass
+
+
 class Killed(Exception):
     """Stands for a kill in the middle of an epoch."""
 
@@ -102,6 +109,7 @@ def build_training(
     val_interval: int = 1,
     identity: Mapping[str, Any] | None = None,
     validated_mae: Callable[[int], float] | None = None,
+    draw: bool = False,
     more_handlers: Sequence[Any] = (),
 ) -> Training:
     """A training with the handlers of a bundle's ``train.json``, in their order.
@@ -154,7 +162,7 @@ def build_training(
             EpochSeeding(5, [dataset, sampler]),
             ValidationHandler(validator=evaluator, interval=val_interval, epoch_level=True),
             LrScheduleHandler(lr_scheduler=schedule, print_lr=False),
-            TrainingFigure(folder / "eval", evaluator),
+            (TrainingFigure if draw else HistoryAlone)(folder / "eval", evaluator),
             checkpoint,
             *more_handlers,
         ],

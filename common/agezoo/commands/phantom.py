@@ -18,10 +18,10 @@ def add_parser(verbs: Any) -> None:
         "Write a synthetic cohort in real file formats. The images age with a biological age that is the chronological\n"
         "one plus an individual deviation; both, and masks of the regions that carry age, are written beside them.\n"
         "A cohort that is already there is completed or kept. Ages learnt from phantoms mean nothing for real people.",
-        "  agezoo phantom ct_age --subjects 60 --out cohort --seed 0",
+        "  agezoo phantom ct_age --subjects 80 --out cohort --seed 0",
     )
     add_bundle(parser)
-    parser.add_argument("--subjects", type=int, default=60, help="number of people, test cohort included (default 60)")
+    parser.add_argument("--subjects", type=int, default=80, help="number of people, test cohort included (default 80)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the cohort")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same cohort (default 0)")
     parser.add_argument("--workers", type=int, default=2, help="processes that write (default 2)")

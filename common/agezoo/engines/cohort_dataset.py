@@ -103,8 +103,7 @@ class CohortDataset(Dataset):
                 raise
             if not isinstance(error, AgeZooError):
                 logger.exception("unexpected failure while reading a case")
-            reason = str(_user_error(error) or f"{type(error).__name__}: {error}")
-            return {**item, "image": torch.zeros(self.image_shape), "error": reason, **_no_facts()}
+            return {**item, "image": torch.zeros(self.image_shape), "error": _reason(error), **_no_facts()}
         if self.augmentation is not None:
             if isinstance(self.augmentation, Randomizable):
                 self.augmentation.set_random_state(seed=_mix(self.seed, int(self._epoch[0]), index))
@@ -112,7 +111,8 @@ class CohortDataset(Dataset):
         # Plain tensors: a batch may mix cases with and without meta data, which MONAI cannot collate.
         image = convert_to_tensor(prepared["image"], dtype=torch.float32, track_meta=False)
         facts = _facts(prepared)
-        facts["reading_notes"] = "; ".join(n for n in (row.get("reading_notes"), facts["reading_notes"]) if n)
+        notes = [*str(row.get("reading_notes") or "").split("; "), *facts["reading_notes"].split("; ")]
+        facts["reading_notes"] = "; ".join(dict.fromkeys(filter(None, notes)))
         return {**item, **facts, "image": image}
 
     def _cached(self, row: Mapping[str, Any], cache_dir: Path) -> dict[str, Any]:
@@ -135,7 +135,10 @@ class CohortDataset(Dataset):
             return self._preprocessing({"image": row["image"]})
         except RuntimeError as error:
             # MONAI wraps what a transform raises; the user's message is inside.
-            raise _user_error(error) or error from None
+            users = _user_error(error)
+            if users is None:
+                raise
+            raise users from None
 
 
 def transform_version(transform: Callable[..., Any]) -> str:
@@ -182,6 +185,16 @@ def _user_error(error: BaseException | None) -> AgeZooError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def _reason(error: BaseException) -> str:
+    """The message meant for the user, else what went wrong inside the transforms that MONAI wraps it in."""
+    users = _user_error(error)
+    if users is not None:
+        return str(users)
+    while error.__cause__ is not None and str(error).startswith("applying transform"):
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"
 
 
 def _mix(*numbers: int) -> int:

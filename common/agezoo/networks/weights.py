@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from agezoo.errors import WeightsError
 from agezoo.networks.age_ensemble import AgeEnsemble
+from agezoo.networks.published import PUBLISHED
+from agezoo.registry import BUNDLES
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class WeightsFile:
     sha256
         Checksum of the file as it is now; equals the record's where there is one.
     origin
-        ``published``, ``trained``, ``phantom`` or ``unrecorded``.
+        ``published``, ``trained``, ``imported``, ``phantom`` or ``unrecorded``.
     record
         Everything in the record, e.g. ``fold``, ``datalist_sha256``, ``bundle_version``, ``overrides``.
     """
@@ -60,10 +62,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         If the file is missing, cut short, holds anything but finite tensors by name, or is a pickle that wants to run
         code.
     """
+    return checked_state_dict(open_safely(path), path)
+
+
+def open_safely(path: Path) -> Any:
+    """What torch.save wrote, on the CPU; a file that wants to run code, or is cut short, is a :class:`WeightsError`."""
     if not path.is_file():
         raise WeightsError("no such weight file", source=path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise WeightsError(
             "the weights cannot be opened safely",
@@ -72,17 +79,23 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             expected="a state dict written by torch.save, holding tensors only",
             remedy="fetch the file again; never unpickle a file you do not trust by other means",
         ) from None
-    named = isinstance(state, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
-    if not named or not state:
+
+
+def checked_state_dict(content: Any, source: Path) -> dict[str, Tensor]:
+    """`content` if it is tensors by name, all of them finite; otherwise a :class:`WeightsError` that names `source`."""
+    named = isinstance(content, Mapping) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    )
+    if not named or not content:
         raise WeightsError(
             "the file holds something else than a bare state dict",
-            source=path,
-            found=type(state).__name__ + (f" with keys {list(state)[:4]}" if isinstance(state, Mapping) else ""),
+            source=source,
+            found=type(content).__name__ + (f" with keys {list(content)[:4]}" if isinstance(content, Mapping) else ""),
             expected="tensor names mapped to tensors",
         )
-    if not all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point()):
-        raise WeightsError("the weights hold NaN or infinity", source=path, remedy="train again or use another file")
-    return dict(state)
+    if not all(torch.isfinite(v).all() for v in content.values() if v.is_floating_point()):
+        raise WeightsError("the weights hold NaN or infinity", source=source, remedy="train again or use another file")
+    return dict(content)
 
 
 def _reason(error: Exception) -> str:
@@ -94,8 +107,11 @@ def _reason(error: Exception) -> str:
 
 def load_strictly(network: nn.Module, path: str | Path) -> nn.Module:
     """Load a state dict in which every tensor of the network, and no other, is present and of the right shape."""
-    path = Path(path)
-    state = read_state_dict(path)
+    return fit_strictly(network, read_state_dict(Path(path)), path)
+
+
+def fit_strictly(network: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> nn.Module:
+    """:func:`load_strictly` for a state dict that is already open and came from `source`."""
     own = network.state_dict()
     missing = sorted(own.keys() - state.keys())
     unknown = sorted(state.keys() - own.keys())
@@ -104,7 +120,7 @@ def load_strictly(network: nn.Module, path: str | Path) -> nn.Module:
         example = f", e.g. {shapes[0]}: {tuple(state[shapes[0]].shape)} in the file" if shapes else ""
         raise WeightsError(
             "the weights belong to another network layout",
-            source=path,
+            source=source,
             found=f"{len(missing)} tensors missing, {len(unknown)} unknown, {len(shapes)} of another shape{example}",
             expected=f"the {len(own)} tensors of the configured network",
             remedy="phantom weights need the overlay configs/phantom.json; own weights need the config they were "
@@ -171,9 +187,10 @@ def find_weights(bundle_root: str | Path, spec: str | Path | Sequence[str | Path
         Folder of the bundle.
     spec
         ``None`` or ``"installed"``: what is installed in the bundle (``models/model.pt``, else ``models/published``).
-        ``"phantom"``: the phantom weights that come with the bundle. A file, a list of files, or a folder: its
-        ``fold_*/model.pt`` (a cross-validation), else ``model.pt``, else every ``*.pt`` in it; several files are
-        asked as an ensemble.
+        ``"published"``, ``"phantom"``: the authors' weights, once fetched, or the phantom weights of the bundle. A
+        file, a list of files, or a folder: its ``fold_*/model.pt`` (a cross-validation), else ``model.pt``, else every
+        ``*.pt`` in it. Several files are asked as an ensemble; a ``model.pt`` that is found, not named, brings the
+        further ``members`` that its record lists.
 
     Raises
     ------
@@ -186,15 +203,16 @@ def find_weights(bundle_root: str | Path, spec: str | Path | Sequence[str | Path
     if spec is None or str(spec) == "installed":
         for candidates in ([root / "models" / "model.pt"], sorted((root / "models" / "published").glob("*.pt"))):
             if candidates and all(p.is_file() for p in candidates):
-                return [describe(p) for p in candidates]
+                return [file for p in candidates for file in _with_members(describe(p))]
         raise WeightsError(
             "no weights are installed, and ages are never predicted from random ones",
             source=root / "models",
-            remedy="train your own (python -m monai.bundle run training, or agezoo crossval) and pass --weights PATH; "
-            "or pass --weights phantom to try the pipeline with weights whose ages mean nothing for real people",
+            remedy=f"{_ways_to_published(root)}train your own (python -m monai.bundle run training, or agezoo crossval) "
+            "and pass --weights PATH; or pass --weights phantom to try the pipeline with weights whose ages mean nothing "
+            "for real people",
         )
-    if str(spec) == "phantom":
-        folder = root / "models" / "phantom"
+    if str(spec) in ("phantom", "published"):
+        folder = root / "models" / str(spec)
     else:
         folder = Path(str(spec))
         if folder.is_file():
@@ -203,12 +221,54 @@ def find_weights(bundle_root: str | Path, spec: str | Path | Sequence[str | Path
         # A last.pt is the state of an unfinished training, not weights to use.
         found = sorted(p for p in folder.glob(pattern) if p.name != "last.pt")
         if found:
-            return [describe(p) for p in found]
+            files = [describe(p) for p in found]
+            return _with_members(files[0]) if pattern == "model.pt" else files
     raise WeightsError(
         "no weights there",
         source=folder,
         expected="a .pt file, or a folder with fold_*/model.pt, model.pt or *.pt",
+        remedy=_ways_to_published(root).rstrip("; ") or None if str(spec) == "published" else None,
     )
+
+
+def _with_members(first: WeightsFile) -> list[WeightsFile]:
+    """A ``model.pt`` and the other members of the ensemble that its record names, relative to its folder."""
+    names = first.record.get("members", [])
+    folder = first.path.parent
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and (folder / name).resolve().is_relative_to(folder.resolve()) for name in names
+    ):
+        raise WeightsError("the record of the weights is damaged", source=first.path.with_suffix(".json"), found="members")
+    return [first, *(describe(folder / name) for name in names)]
+
+
+def _ways_to_published(root: Path) -> str:
+    """The command that installs the authors' weights, unless this bundle is known to have none."""
+    if root.name in PUBLISHED or root.name not in BUNDLES:
+        name = root.name if root.name in PUBLISHED else next(iter(PUBLISHED))
+        return f"agezoo weights fetch {name} installs the published ones; "
+    return ""
+
+
+def recorded_settings(weights: WeightsFile) -> dict[str, float]:
+    """The settings of the network's layout that weights were trained with, from the record beside them.
+
+    Raises
+    ------
+    WeightsError
+        If one is not a number: MONAI would run a text that starts with ``$`` as code, and records come with weights
+        from elsewhere.
+    """
+    settings = dict(weights.record.get("overrides", {}))
+    for name, value in settings.items():
+        if not isinstance(value, int | float):
+            raise WeightsError(
+                f"setting {name!r} in the record of the weights is not a number",
+                source=weights.path.with_suffix(".json"),
+                found=repr(value),
+                remedy="do not use weights whose record you cannot explain",
+            )
+    return settings
 
 
 def ensemble_sha256(files: Sequence[WeightsFile]) -> str:

@@ -58,6 +58,7 @@ class CaseFigures:
         self.layer = layer
         self.saliency = saliency
         self.banner = PHANTOM_BANNER if weights and ensemble_origin(weights) == "phantom" else None
+        self._names: dict[str, int] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
@@ -70,14 +71,19 @@ class CaseFigures:
                 continue
             try:
                 self._write(case, output)
-            except (AgeZooError, ValueError, OSError) as error:
+            except (AgeZooError, ValueError, OSError, RuntimeError) as error:
                 # A picture that fails must not cost the ages of the other cases.
                 logger.warning("no picture for %s: %s", self._name(case), error)
 
     def _name(self, case: Mapping[str, Any]) -> str:
         row = self.rows[int(case["row"])]
         parts = [str(row.get("subject_id") or f"case-{int(case['row']) + 1:04d}"), str(row.get("session") or "")]
-        return re.sub(r"[^\w.-]+", "_", "_".join(p for p in parts if p))
+        name = re.sub(r"[^\w.-]+", "_", "_".join(p for p in parts if p))
+        # Names that differ only in what a file name cannot hold must not share a picture.
+        index = int(case["row"])
+        while self._names.setdefault(name, index) != index:
+            name = f"{name}_{index + 1}"
+        return name
 
     def _write(self, case: Mapping[str, Any], output: Mapping[str, Any]) -> None:
         image = case["image"].detach().cpu().float().numpy()

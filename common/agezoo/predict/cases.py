@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agezoo.data.datalist import SECTIONS, load_datalist
+from agezoo.data.datalist import SECTIONS, listed_image, load_datalist
 from agezoo.data.read import discover_studies
 from agezoo.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
+NEVER_DICOM = (".json", ".csv", ".tsv", ".txt", ".md", ".png", ".jpg", ".html", ".pdf", ".parquet")
 
 
 def find_cases(inputs: Sequence[str | Path], *, modality: str = "CT", progress: bool = True) -> list[dict[str, Any]]:
@@ -28,7 +30,7 @@ def find_cases(inputs: Sequence[str | Path], *, modality: str = "CT", progress: 
     modality
         DICOM modality to look for.
     progress
-        Show a progress bar while DICOM headers are read.
+        Show a progress bar while DICOM headers are read, on a terminal.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def find_cases(inputs: Sequence[str | Path], *, modality: str = "CT", progress: 
     rows: list[dict[str, Any]] = []
     for given in map(Path, inputs):
         try:
-            found = _cases_of(given, modality, progress)
+            found = _cases_of(given, modality, progress and sys.stderr.isatty())
             if not found:
                 raise InputError(
                     "nothing to predict there",
@@ -85,10 +87,13 @@ def _cases_of(given: Path, modality: str, progress: bool) -> list[dict[str, Any]
     rows = [_row(p, p.relative_to(given).as_posix(), _stem(p)) for p in volumes]
     if volumes and not any(_may_be_dicom(p) for p in given.rglob("*")):
         return rows
-    for study in discover_studies(given, modality=modality, progress=progress):
+    studies = discover_studies(given, modality=modality, progress=progress)
+    for study in studies:
         name = study.folder.relative_to(given).as_posix() if study.folder.is_relative_to(given) else study.folder.name
         label = name if name != "." else given.resolve().name
-        row = _row(list(study.files), label, label.replace("/", "_"))
+        shared = sum(other.folder == study.folder for other in studies) > 1
+        files = [path.relative_to(given).as_posix() for path in study.files]
+        row = _row(list(study.files), listed_image(files) if shared else label, label.replace("/", "_"))
         # The choice among several series is made here; reading the chosen files later cannot tell of it again.
         row["reading_notes"] = "; ".join(study.facts.notes)
         if study.error:
@@ -98,7 +103,8 @@ def _cases_of(given: Path, modality: str, progress: bool) -> list[dict[str, Any]
 
 
 def _may_be_dicom(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in ("", ".dcm", ".ima", ".dicom", ".img")
+    # DICOM files are often called after their UID, so that what stands behind the last dot is a number.
+    return path.is_file() and not path.name.lower().endswith((*NIFTI_SUFFIXES, *NEVER_DICOM))
 
 
 def _row(image: Path | list[Path], listed: str, subject_id: str) -> dict[str, Any]:

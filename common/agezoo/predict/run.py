@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agezoo.data.prediction_table import read_predictions
-from agezoo.errors import WeightsError
-from agezoo.networks.weights import WeightsFile, find_weights
+from agezoo.networks.weights import WeightsFile, find_weights, recorded_settings
 from agezoo.predict.cases import find_cases, write_cases
 from agezoo.registry import bundle_facts, bundle_root
 from agezoo.workflows.bundle_run import expression, run_bundle
@@ -96,24 +95,3 @@ def predict_rows(
     finally:
         (out / ".cases.json").unlink(missing_ok=True)
     return read_predictions(out / "predictions.csv")
-
-
-def recorded_settings(weights: WeightsFile) -> dict[str, float]:
-    """The settings of the network's layout that weights were trained with, from the record beside them.
-
-    Raises
-    ------
-    WeightsError
-        If one is not a number: MONAI would run a text that starts with ``$`` as code, and records come with weights
-        from elsewhere.
-    """
-    settings = dict(weights.record.get("overrides", {}))
-    for name, value in settings.items():
-        if not isinstance(value, int | float):
-            raise WeightsError(
-                f"setting {name!r} in the record of the weights is not a number",
-                source=weights.path.with_suffix(".json"),
-                found=repr(value),
-                remedy="do not use weights whose record you cannot explain",
-            )
-    return settings
