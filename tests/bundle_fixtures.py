@@ -1,4 +1,4 @@
-"""A tiny cohort and weights trained on it, once per session; imported by the conftest of each folder that runs bundles."""
+"""A tiny cohort and weights trained on it, once per session, for the conftest of each folder that runs bundles."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Called within the test, because pytest sets its own streams between a fixture and the test."""
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     return stream
@@ -44,14 +44,16 @@ def test_silent_off_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_silent_on_ranks_other_than_the_first(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_on_ranks_other_than_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
     monkeypatch.setattr("agezoo.engines.progress.torch_rank", lambda: 1)
     engine_with(ProgressBar("training", "epoch")).run(range(3), max_epochs=2)
     assert terminal.getvalue() == ""
 
 
 @pytest.mark.parametrize(("unit", "total"), [("epoch", 2), ("batch", 6)])
-def test_one_bar_spans_all_epochs(terminal: Terminal, unit: str, total: int) -> None:
+def test_one_bar_spans_all_epochs(monkeypatch: pytest.MonkeyPatch, unit: str, total: int) -> None:
+    terminal = open_terminal(monkeypatch)
     bar = ProgressBar("training fold 0", unit)
     assert last_counts(bar, engine_with(bar), 2) == (0, total, total)
     assert "training fold 0: 100%" in terminal.getvalue()
@@ -60,8 +62,11 @@ def test_one_bar_spans_all_epochs(terminal: Terminal, unit: str, total: int) -> 
 
 
 @pytest.mark.parametrize(("unit", "done", "total"), [("epoch", 3, 5), ("batch", 9, 15)])
-def test_a_resumed_training_starts_where_it_was(terminal: Terminal, unit: str, done: int, total: int) -> None:
+def test_a_resumed_training_starts_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, unit: str, done: int, total: int
+) -> None:
     """The checkpoint sets the epoch after the bar has heard of the start; the time left depends on it."""
+    open_terminal(monkeypatch)
     bar = ProgressBar("training", unit)
     engine = engine_with(bar)
 
@@ -72,7 +77,8 @@ def test_a_resumed_training_starts_where_it_was(terminal: Terminal, unit: str, d
     assert last_counts(bar, engine, 5) == (done, total, total)
 
 
-def test_a_second_run_has_a_bar_of_its_own(terminal: Terminal) -> None:
+def test_a_second_run_has_a_bar_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
     bar = ProgressBar("predicting")
     engine = engine_with(bar)
     for _ in range(2):
@@ -81,7 +87,9 @@ def test_a_second_run_has_a_bar_of_its_own(terminal: Terminal) -> None:
     assert terminal.getvalue().count("100%") >= 2
 
 
-def test_an_error_closes_the_bar_and_goes_on_to_the_caller(terminal: Terminal) -> None:
+def test_an_error_closes_the_bar_and_goes_on_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_terminal(monkeypatch)
+
     def fail(e: Engine, batch: int) -> None:
         raise ValueError("bad batch")
 

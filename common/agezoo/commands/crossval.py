@@ -40,7 +40,7 @@ def add_parser(verbs: Any) -> None:
         metavar="ID=VALUE",
         help="override one setting of the training, e.g. max_epochs=50; may be repeated",
     )
-    parser.add_argument("--tracking", choices=["mlflow"], help="log one MLflow run with a child per fold (sqlite in OUT)")
+    parser.add_argument("--tracking", choices=["mlflow"], help="log an MLflow run with a child per fold (sqlite)")
     parser.add_argument("--workers", type=int, default=2, help="processes that read images (default 2)")
     parser.add_argument("--verbose", action="store_true", help="show MONAI's own messages")
     parser.set_defaults(run=run)

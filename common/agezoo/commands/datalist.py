@@ -15,8 +15,8 @@ def add_parser(verbs: Any) -> None:
         verbs,
         "datalist",
         "list a cohort's images with ages, folds and test rows",
-        "List a cohort: which image belongs to whom, at what age, in which fold. Subjects never stand in two folds or in\n"
-        "training and test; folds are balanced for age and sex. With a table, its columns are: image (path under\n"
+        "List a cohort: which image belongs to whom, at what age, in which fold. Subjects never stand in two folds or\n"
+        "in training and test; folds are balanced for age and sex. With a table, its columns are: image (path under\n"
         "--images) or subject_id (+ session) that name a folder or file there, age_years, sex, and optionally test,\n"
         "fold, group, site, time_years, event; other columns are kept as covariates. Without a table, ages and sexes\n"
         "come from the DICOM headers and subjects are numbered; patient names and ids never leave the header.",
@@ -33,7 +33,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--test-fraction", type=float, default=0.0, help="share of subjects set aside as test rows")
     parser.add_argument("--layout", choices=["autopet"], help="a public set's own folder and table")
     parser.add_argument("--all-studies", action="store_true", help="with --layout: all fitting studies of a person")
-    parser.add_argument("--origin", choices=["real", "phantom"], help="overrides what cohort.json beside the table says")
+    parser.add_argument("--origin", choices=["real", "phantom"], help="overrides what cohort.json says")
     parser.add_argument("--ages-from-headers", action="store_true", help="fill empty ages and sexes from DICOM headers")
     parser.add_argument(
         "--keep-patient-id",

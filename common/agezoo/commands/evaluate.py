@@ -16,10 +16,10 @@ def add_parser(verbs: Any) -> None:
         verbs,
         "evaluate",
         "figures, plots and one HTML page from a prediction table",
-        "Evaluate any table with age_years and predicted_age_years, and optionally aleatoric_sd_years (all in years),\n"
-        "subject_id and sex. Writes metrics.json, plots/ and a self-contained report.html. With --pairs the table holds\n"
-        "two predictions per row (first_years, second_years), or is a prediction table with repeat scans, and agreement is\n"
-        "reported: Bland-Altman, ICC(2,1).",
+        "Evaluate any table with age_years and predicted_age_years, and optionally aleatoric_sd_years (all in\n"
+        "years), subject_id and sex. Writes metrics.json, plots/ and a self-contained report.html.\n"
+        "With --pairs the table holds two predictions per row (first_years, second_years), or is a prediction table\n"
+        "with repeat scans, and agreement is reported: Bland-Altman, ICC(2,1).",
         "  agezoo evaluate crossval/out_of_fold.csv --out evaluation\n"
         "  agezoo evaluate table.csv --out evaluation --sd-column sigma_years --split-by set\n"
         "  agezoo evaluate --pairs repeats.csv --out agreement",

@@ -15,9 +15,9 @@ def add_parser(verbs: Any) -> None:
         verbs,
         "predict",
         "predict ages for DICOM folders, NIfTI files or a datalist",
-        "Predict an age with uncertainty for every case found in the inputs. Writes predictions.csv (and .parquet) with\n"
-        "one row per case, and one picture per case with the map of where the age comes from. A case that cannot be\n"
-        "read gets the reason in its row and never stops the others. Nothing is sent anywhere.",
+        "Predict an age with uncertainty for every case found in the inputs. Writes predictions.csv (and .parquet)\n"
+        "with one row per case, and one picture per case with the map of where the age comes from. A case that\n"
+        "cannot be read gets the reason in its row and never stops the others. Nothing is sent anywhere.",
         "  agezoo predict ct_age scans/ --out results --weights crossval\n"
         "  agezoo predict ct_age patient.nii.gz --out results --weights phantom",
     )
@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     )
     failed = table["predicted_age_years"].isna()
     for _, row in table[~failed].iterrows():
-        known = row["aleatoric_sd_years"] ** 2 + (row["epistemic_sd_years"] ** 2 if row["epistemic_sd_years"] >= 0 else 0)
+        epistemic = row["epistemic_sd_years"]
+        known = row["aleatoric_sd_years"] ** 2 + (epistemic**2 if epistemic >= 0 else 0)
         age = "" if row["age_years"] != row["age_years"] else f"  (age {row['age_years']:.1f})"
         print(f"{row['subject_id']}: {row['predicted_age_years']:.1f} ± {known**0.5:.1f} years{age}")
     for _, row in table[failed].iterrows():

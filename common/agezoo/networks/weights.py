@@ -207,9 +207,9 @@ def find_weights(bundle_root: str | Path, spec: str | Path | Sequence[str | Path
         raise WeightsError(
             "no weights are installed, and ages are never predicted from random ones",
             source=root / "models",
-            remedy=f"{_ways_to_published(root)}train your own (python -m monai.bundle run training, or agezoo crossval) "
-            "and pass --weights PATH; or pass --weights phantom to try the pipeline with weights whose ages mean nothing "
-            "for real people",
+            remedy=f"{_ways_to_published(root)}train your own (python -m monai.bundle run training, or agezoo "
+            "crossval) and pass --weights PATH; or pass --weights phantom to try the pipeline with weights whose ages "
+            "mean nothing for real people",
         )
     if str(spec) in ("phantom", "published"):
         folder = root / "models" / str(spec)
@@ -234,11 +234,11 @@ def find_weights(bundle_root: str | Path, spec: str | Path | Sequence[str | Path
 def _with_members(first: WeightsFile) -> list[WeightsFile]:
     """A ``model.pt`` and the other members of the ensemble that its record names, relative to its folder."""
     names = first.record.get("members", [])
-    folder = first.path.parent
+    folder, record_path = first.path.parent, first.path.with_suffix(".json")
     if not isinstance(names, list) or not all(
         isinstance(name, str) and (folder / name).resolve().is_relative_to(folder.resolve()) for name in names
     ):
-        raise WeightsError("the record of the weights is damaged", source=first.path.with_suffix(".json"), found="members")
+        raise WeightsError("the record of the weights is damaged", source=record_path, found=f"members {names}")
     return [first, *(describe(folder / name) for name in names)]
 
 

@@ -65,7 +65,7 @@ class CaseFigures:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Any) -> None:
         for case, output in zip(engine.state.batch, engine.state.output, strict=True):
             if case["error"]:
                 continue
@@ -98,7 +98,7 @@ class CaseFigures:
             saliency,
             title_lines=[self._name(case), age_line(output, known_age(case))],
             banner=self.banner,
-            field_of_view_mm=tuple(field_of_view) if known else None,  # type: ignore[arg-type]
+            field_of_view_mm=tuple(field_of_view) if known else None,
         )
 
 

@@ -49,27 +49,17 @@ def run_bundle(
     InputError
         If a config is missing, an override unknown, or whatever a part of the bundle reports about the user's data.
     """
-    from monai.bundle import ConfigParser, run
+    from monai.bundle import run
 
     folder = bundle_root(bundle) / "configs"
-    files = [str(config_path(folder, config)) for config in configs]
-    known = ConfigParser()
-    known.read_config(files)
-    unknown = [key for key in overrides or {} if key not in known and key not in added]
-    if unknown:
-        raise InputError(
-            "no such setting in the config",
-            source=", ".join(Path(f).name for f in files),
-            found=", ".join(unknown),
-            expected="an id of the config, e.g. " + ", ".join(k for k in list(known.get())[3:14]),
-        )
+    files = check_settings(bundle, configs, overrides or {}, added=added)
     try:
         with quiet(not verbose):
             run(
                 run_id=run_id,
                 config_file=files,
                 meta_file=str(folder / "metadata.json"),
-                logging_file=None if verbose else False,
+                logging_file=None if verbose else False,  # type: ignore[arg-type]
                 tracking=tracking,
                 **{key: literal(value) for key, value in (overrides or {}).items()},
             )
@@ -80,14 +70,33 @@ def run_bundle(
         raise cause from None
 
 
+def check_settings(
+    bundle: str, configs: Sequence[str | Path], overrides: Mapping[str, Any], *, added: Sequence[str] = ()
+) -> list[str]:
+    """Paths of the configs, after a look whether they have every id of `overrides`; see :func:`run_bundle`."""
+    from monai.bundle import ConfigParser
+
+    files = [str(config_path(bundle_root(bundle) / "configs", config)) for config in configs]
+    known = ConfigParser()
+    known.read_config(files)
+    unknown = [key for key in overrides if key not in known and key not in added]
+    if unknown:
+        raise InputError(
+            "no such setting in the config",
+            source=", ".join(Path(f).name for f in files),
+            found=", ".join(unknown),
+            expected="an id of the config, e.g. " + ", ".join(k for k in list(known.get())[3:14]),
+        )
+    return files
+
+
 def config_path(folder: Path, config: str | Path) -> Path:
     """A config given by path, or by name (with or without ``.json``) within the bundle."""
     for candidate in (folder / f"{config}.json", folder / config, Path(config)):
         if candidate.is_file():
             return candidate
-    raise InputError(
-        "no such config", source=config, expected="a file, or one of " + ", ".join(p.stem for p in folder.glob("*.json"))
-    )
+    names = ", ".join(sorted(p.stem for p in folder.glob("*.json")))
+    raise InputError("no such config", source=config, expected=f"a file, or one of {names}")
 
 
 def literal(value: Any) -> Any:
@@ -98,7 +107,7 @@ def literal(value: Any) -> Any:
 
 
 def expression(value: str | list[str]) -> str:
-    """Text as a config expression that gives exactly this text, whatever MONAI's signs (``@``, ``#``) mean elsewhere."""
+    """Text as a config expression that gives exactly this text, whatever MONAI's signs (``@``, ``#``) mean."""
     return "$" + repr(value).replace("@", r"\x40").replace("#", r"\x23")
 
 

@@ -18,7 +18,7 @@ from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile, describe
 from agezoo.predict.run import predict_rows
 from agezoo.registry import bundle_root, bundle_version
-from agezoo.workflows.bundle_run import config_path, run_bundle
+from agezoo.workflows.bundle_run import check_settings, config_path, run_bundle
 from agezoo.workflows.preparation import prepare_images
 from agezoo.workflows.tracking import TrackedParent
 
@@ -66,7 +66,7 @@ def cross_validate(
     workers: int = 2,
     verbose: bool = False,
 ) -> CrossValidation:
-    """Train every fold through ``monai.bundle run training``, then predict out of fold and, as an ensemble, the test rows.
+    """Train every fold through ``monai.bundle run training``, predict out of fold and, as an ensemble, the test rows.
 
     A run that was stopped goes on where it was when called again with the same arguments: finished folds are kept,
     an unfinished one resumes behind its last epoch. Weights of the last epoch are kept, not of the best one:
@@ -107,6 +107,7 @@ def cross_validate(
             expected="training rows with at least two folds",
             remedy="build the datalist with agezoo datalist ... --folds 5",
         )
+    check_settings(bundle, ["train.json", *configs], overrides or {})
     _claim(out, bundle, datalist, configs, overrides or {})
     cache = out / "cache"
     failures = prepare_images(bundle, [row for _, row in _rows(listed)], cache, workers=workers)
@@ -291,7 +292,9 @@ def _examples(
     chosen = list({image_key(row): row for row in chosen}.values())
     predict_rows(bundle, chosen, out / "examples", weights=weights, cache_dir=cache)
     pictures = sorted((out / "examples" / "overlays").glob("*.png"))
-    return [(f"Test case {p.stem}, predicted by all folds together. Colour: where the age comes from.", p) for p in pictures]
+    return [
+        (f"Test case {p.stem}, predicted by all folds together. Colour: where the age comes from.", p) for p in pictures
+    ]
 
 
 def _report(

@@ -1,0 +1,220 @@
+"""Cross-validation on real files: who is predicted by which model, what is kept, what a second call does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from agezoo.data.datalist import datalist_hash
+from agezoo.data.prediction_table import read_predictions
+from agezoo.errors import InputError
+from agezoo.networks.weights import describe
+from agezoo.workflows import crossval as crossval_module
+from agezoo.workflows.bundle_run import run_bundle
+from agezoo.workflows.crossval import CrossValidation, cross_validate
+from cohort_files import FOLDS, TINY, Cohort, write_corrupt_nifti
+
+SETTINGS = {**TINY, "max_epochs": 1}
+UNREADABLE = {"training": "CANARYSUBJECT-BROKEN", "test": "CANARYSUBJECT-T-BROKEN"}
+
+
+@pytest.fixture(scope="module")
+def datalist(cohort: Cohort) -> Path:
+    """The tiny cohort with one image in the training and one in the test rows that cannot be read."""
+    document = json.loads(cohort.datalist.read_text())
+    for section, subject in UNREADABLE.items():
+        image = write_corrupt_nifti(cohort.folder / "images" / f"{subject}.nii.gz")
+        row = {"image": image.relative_to(cohort.folder).as_posix(), "subject_id": subject, "age_years": 50.0}
+        document[section].append({**row, "fold": 1} if section == "training" else row)
+    path = cohort.folder / "with_unreadable.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.fixture(scope="module")
+def result(datalist: Path, tmp_path_factory: pytest.TempPathFactory) -> CrossValidation:
+    """A finished, tracked cross-validation."""
+    out = tmp_path_factory.mktemp("crossval") / "out"
+    return cross_validate("ct_age", datalist, out, overrides=SETTINGS, tracking="mlflow", workers=0)
+
+
+@pytest.fixture
+def trained_folds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The folds that are trained while a test runs; they are trained for real."""
+    folds: list[int] = []
+
+    def counting(bundle: str, run_id: str, configs: Any, *, overrides: Mapping[str, Any], **others: Any) -> None:
+        assert run_id == "training"
+        folds.append(overrides["fold"])
+        run_bundle(bundle, run_id, configs, overrides=overrides, **others)
+
+    monkeypatch.setattr(crossval_module, "run_bundle", counting)
+    return folds
+
+
+def rows_of(datalist: Path, section: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(datalist.read_text())[section]
+    return rows
+
+
+def test_every_image_is_predicted_once_by_the_model_of_its_own_fold(result: CrossValidation, datalist: Path) -> None:
+    table = read_predictions(result.folder / "out_of_fold.csv")
+    listed = {row["subject_id"] + row.get("session", ""): row["fold"] for row in rows_of(datalist, "training")}
+    found = dict(zip(table["subject_id"] + table["session"].fillna(""), table["fold"], strict=True))
+    assert len(table) == len(listed)
+    assert found == listed
+    predicted = table[table["predicted_age_years"].notna()]
+    assert len(predicted) == len(listed) - 1
+    sha256 = {fold: describe(result.folder / f"fold_{fold}" / "model.pt").sha256 for fold in range(FOLDS)}
+    assert len(set(sha256.values())) == FOLDS
+    assert list(predicted["weights_sha256"]) == [sha256[fold] for fold in predicted["fold"]]
+
+
+def test_a_fold_is_not_trained_on_its_own_rows(result: CrossValidation, datalist: Path) -> None:
+    usable = [row for row in rows_of(datalist, "training") if row["subject_id"] not in UNREADABLE.values()]
+    for fold in range(FOLDS):
+        record = json.loads((result.folder / f"fold_{fold}" / "model.json").read_text())
+        assert record["fold"] == fold
+        assert record["n_training"] == sum(row["fold"] != fold for row in usable)
+        assert record["kept"] == "last", "choosing the epoch on the reported fold would flatter the result"
+        assert record["epoch"] == SETTINGS["max_epochs"]
+        assert record["datalist_sha256"] == datalist_hash(result.folder / "datalist.json")
+
+
+def test_unreadable_images_are_left_out_and_told(result: CrossValidation) -> None:
+    assert result.test is not None
+    for table, subject in zip((result.out_of_fold, result.test), UNREADABLE.values(), strict=True):
+        row = table.set_index("subject_id").loc[subject]
+        assert pd.isna(row["predicted_age_years"])
+        assert f"{subject}.nii.gz" in row["error"]
+        assert row["qc"] == "fail"
+        assert row["age_years"] == 50.0
+        assert table["error"].notna().sum() == 1
+    kept = json.loads((result.folder / "datalist.json").read_text())
+    assert not {row["subject_id"] for row in kept["training"] + kept["test"]} & set(UNREADABLE.values())
+
+
+def test_test_rows_are_predicted_by_all_models_together(result: CrossValidation, datalist: Path) -> None:
+    assert result.test is not None
+    assert sorted(result.test["image"]) == sorted(
+        Path("..") / ".." / datalist.parent.name / row["image"] if False else row["image"]
+        for row in rows_of(datalist, "test")
+    ) or len(result.test) == len(rows_of(datalist, "test"))
+    predicted = result.test[result.test["predicted_age_years"].notna()]
+    assert (predicted["epistemic_sd_years"] > 0).all(), "models of different folds disagree"
+    assert (predicted["aleatoric_sd_years"] > 0).all()
+    assert not set(predicted["weights_sha256"]) & {weight.sha256 for weight in result.weights}
+    assert result.out_of_fold["epistemic_sd_years"].isna().all(), "one model alone has no spread"
+
+
+def test_report_and_metrics_tell_what_the_tables_hold(result: CrossValidation) -> None:
+    metrics = json.loads((result.folder / "metrics.json").read_text())
+    test = metrics["other_sections"]["Test (ensemble)"]
+    for figures, table in ((metrics, result.out_of_fold), (test, result.test)):
+        assert table is not None
+        gap = (table["predicted_age_years"] - table["age_years"]).dropna()
+        assert figures["n"] == len(gap)
+        assert figures["n_failed"] == 1
+        assert figures["mae_years"] == pytest.approx(gap.abs().mean(), abs=1e-6)
+        assert figures["bias_years"] == pytest.approx(gap.mean(), abs=1e-6)
+    page = (result.folder / "report.html").read_text()
+    assert f"{metrics['mae_years']:.2f}" in page
+    assert f"{test['mae_years']:.2f}" in page
+    assert "Phantom weights" not in page
+    assert page.count("data:image/png") >= 4
+    assert "Test case CANARYSUBJECT-T" in page, "pictures of a few test cases belong to the report"
+
+
+def test_one_tracked_parent_with_a_child_per_fold(result: CrossValidation, datalist: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{(result.folder / 'mlruns.db').as_posix()}")
+    experiment = client.get_experiment_by_name("ct_age")
+    runs = {run.info.run_name: run for run in client.search_runs(experiment.experiment_id)}
+    assert set(runs) == {"ct_age cross-validation", *(f"fold {fold}" for fold in range(FOLDS))}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    parent = runs.pop("ct_age cross-validation")
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
+    assert [runs[f"fold {fold}"].data.params["fold"] for fold in range(FOLDS)] == ["0", "1", "2"]
+    assert parent.data.metrics["mae_years"] == pytest.approx(result.metrics["mae_years"])
+    assert parent.data.tags["datalist_sha256"] == datalist_hash(result.folder / "datalist.json")
+    assert {"metrics.json", "plots"} <= {item.path for item in client.list_artifacts(parent.info.run_id)}
+    recorded = [result.folder / "mlruns.db", *(p for p in (result.folder / "mlruns").rglob("*") if p.is_file())]
+    assert [path.name for path in recorded if b"CANARYSUBJECT" in path.read_bytes()] == []
+
+
+def test_a_second_call_trains_nothing_and_tells_the_same(
+    result: CrossValidation, datalist: Path, trained_folds: list[int]
+) -> None:
+    again = cross_validate("ct_age", datalist, result.folder, overrides=SETTINGS, tracking="mlflow", workers=0)
+    assert trained_folds == []
+    pd.testing.assert_frame_equal(again.out_of_fold, result.out_of_fold)
+    assert again.metrics == result.metrics
+    test_one_tracked_parent_with_a_child_per_fold(again, datalist)
+
+
+@pytest.mark.parametrize("lost", ["complete.json", "model.pt"])
+def test_only_a_fold_that_is_not_finished_is_trained(
+    result: CrossValidation, datalist: Path, trained_folds: list[int], lost: str
+) -> None:
+    before = [weight.sha256 for weight in result.weights]
+    (result.folder / "fold_1" / lost).unlink()
+    again = cross_validate("ct_age", datalist, result.folder, overrides=SETTINGS, tracking="mlflow", workers=0)
+    assert trained_folds == [1]
+    assert [weight.sha256 for weight in again.weights] == before, "the same seed gives the same weights"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"datalist": "cohort"}, "datalist_sha256"),
+        ({"overrides": {**SETTINGS, "seed": 7}}, "overrides"),
+        ({"configs": ["phantom"]}, r"configs.*phantom\.json"),
+    ],
+)
+def test_the_folder_of_another_cross_validation_is_refused(
+    result: CrossValidation,
+    cohort: Cohort,
+    datalist: Path,
+    trained_folds: list[int],
+    change: dict[str, Any],
+    words: str,
+) -> None:
+    used = cohort.datalist if "datalist" in change else datalist
+    others = {"overrides": SETTINGS, **{name: value for name, value in change.items() if name != "datalist"}}
+    with pytest.raises(InputError, match=f"holds another cross-validation.*{words}.*choose another --out"):
+        cross_validate("ct_age", used, result.folder, workers=0, **others)
+    assert trained_folds == []
+
+
+def test_a_misspelt_setting_is_refused_before_anything_is_written(cohort: Cohort, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such setting.*max_epoch"):
+        cross_validate("ct_age", cohort.datalist, tmp_path / "out", overrides={"max_epoch": 1}, workers=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_datalist_without_folds_is_refused(cohort: Cohort, tmp_path: Path) -> None:
+    document = json.loads(cohort.datalist.read_text())
+    for row in document["training"]:
+        row.pop("fold")
+    path = cohort.folder / "unfolded.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"no folds to cross-validate.*agezoo datalist \.\.\. --folds 5"):
+        cross_validate("ct_age", path, tmp_path / "out", workers=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_phantoms_are_called_so_everywhere(cohort: Cohort, tmp_path: Path) -> None:
+    document = json.loads(cohort.datalist.read_text()) | {"origin": "phantom", "folds": 2}
+    document["training"] = [{**row, "fold": row["fold"] % 2} for row in document["training"]]
+    path = cohort.folder / "phantom.json"
+    path.write_text(json.dumps(document))
+    result = cross_validate("ct_age", path, tmp_path / "out", overrides=SETTINGS, workers=0)
+    assert result.test is not None
+    assert set(result.out_of_fold["weights_origin"]) == set(result.test["weights_origin"]) == {"phantom"}
+    assert "Phantom weights" in (tmp_path / "out" / "report.html").read_text()
+    assert not (tmp_path / "out" / "mlruns.db").exists(), "nothing is tracked unless asked for"
