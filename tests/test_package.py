@@ -138,7 +138,7 @@ def test_lazily_offered_names_are_there_and_shadow_no_module(part: str) -> None:
 
 
 def test_parts_are_reached_by_name_after_one_import() -> None:
-    assert run_python("import agezoo; print(agezoo.networks.find_weights.__module__)") == "agezoo.networks.weights"
+    assert run_python("import agezoo; print(agezoo.data.load_datalist.__module__)") == "agezoo.data.datalist"
     with pytest.raises(AttributeError, match="module 'agezoo' has no attribute 'network'"):
         agezoo.network  # noqa: B018
     with pytest.raises(AttributeError, match=r"module 'agezoo.losses' has no attribute 'GausianNLLLoss'"):

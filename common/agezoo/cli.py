@@ -12,7 +12,7 @@ from agezoo.errors import AgeZooError
 from agezoo.registry import BUNDLES
 from agezoo.version import __version__
 
-VERBS = ("phantom", "datalist", "check", "crossval", "predict", "evaluate")
+VERBS = ("phantom", "datalist", "check", "crossval", "predict", "evaluate", "weights", "package")
 
 
 def build_parser() -> argparse.ArgumentParser:

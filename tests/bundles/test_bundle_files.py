@@ -138,6 +138,18 @@ def test_preprocessing_and_layout_are_not_copied() -> None:
     assert not {"preprocessing", "network_def", "loss"} & read("evaluate").keys()
 
 
+def test_a_training_is_resumed_only_with_the_same_settings() -> None:
+    # Whatever decides the weights belongs to the identity that a checkpoint is compared with.
+    train = read("train")
+    handlers = {handler["_target_"].rsplit(".", 1)[-1]: handler for handler in train["train"]["handlers"]}
+    compared = set(re.findall(r"@(\w+)", handlers["TrainingCheckpoint"]["identity"]))
+    plain = {name for name, value in train.items() if isinstance(value, int | float | None)}
+    harmless = {"resume", "num_workers", "val_interval", "parent_run_id"}
+    assert {"seed", "learning_rate"} < plain
+    assert plain - harmless - compared == set()
+    assert {"datalist_sha256", "fold", "keep"} <= compared
+
+
 def test_versions_of_the_metadata_are_those_that_are_tested(pinned: dict[str, str]) -> None:
     metadata = read("metadata")
     named = {

@@ -49,9 +49,7 @@ def test_verify_metadata(sample_data: Path, caplog: pytest.LogCaptureFixture) ->
     logging.getLogger("monai").setLevel(logging.INFO)
     with caplog.at_level(logging.INFO):
         # With the schema already there nothing is downloaded.
-        monai.bundle.verify_metadata(
-            meta_file=str(CONFIGS / "metadata.json"), filepath=str(schema), check_deprecated=True
-        )
+        monai.bundle.verify_metadata(meta_file=str(CONFIGS / "metadata.json"), filepath=str(schema))
     assert "metadata is verified with no error" in caplog.text
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from agezoo.engines.training_checkpoint import bare_network, plain, training_is_complete
 from agezoo.errors import InputError
-from agezoo.networks.weights import describe, read_state_dict
+from agezoo.networks.weights import describe, load_strictly, read_state_dict
 
 
 @pytest.fixture
@@ -146,6 +146,37 @@ def test_a_training_that_is_never_validated_still_leaves_weights(
         training.run()
     assert "the last epoch's weights are kept" in caplog.text
     assert (record(tmp_path)["epoch"], record(tmp_path)["kept"]) == (2, "last")
+
+
+def test_an_error_of_an_earlier_epoch_is_not_recorded_as_the_last_ones(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """Validation every second epoch; the weights kept are of the third."""
+    training = build_training(tmp_path, rows, epochs=3, keep="last", val_interval=2, validated_mae=lambda epoch: 5.0)
+    training.run()
+    assert (record(tmp_path)["epoch"], record(tmp_path)["validation"]) == (3, {})
+
+
+def test_a_standardised_head_is_kept_as_the_bare_network_in_years(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Resuming goes on with the standardised one, to the last bit."""
+    whole = build_training(tmp_path / "whole", rows, epochs=3, keep="last", standardised=True)
+    whole.run()
+    with pytest.raises(Killed):
+        build_training(tmp_path, rows, epochs=3, keep="last", standardised=True, kill_in_epoch=3).run()
+    again = build_training(tmp_path, rows, epochs=3, keep="last", standardised=True, first_seed=1)
+    again.run()
+    assert torch.equal(again.weights(), whole.weights())
+    bare = build_training(tmp_path / "bare", rows, first_seed=2).network
+    load_strictly(bare, tmp_path / "models" / "model.pt").eval()
+    image = again.dataset[0]["image"][None]
+    assert torch.allclose(bare(image), again.network.eval()(image), rtol=1e-5)
+
+
+def test_a_checkpoint_of_another_layout_is_refused(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    """As after an update that changed the network, which the identity does not know of."""
+    build_training(tmp_path, rows, epochs=1, standardised=True).run()
+    with pytest.raises(InputError, match=r"last\.pt: the checkpoint there is of another network layout"):
+        build_training(tmp_path, rows, epochs=1).run()
 
 
 def test_another_run_in_the_folder_is_refused_with_what_differs(rows: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib.image
 import pytest
+from ignite.engine import Engine, Events
 from tiny_training import Killed, build_training, write_cohort
 
 FIELDS = ["epoch", "train_loss", "train_mae_years", "val_mae_years"]
@@ -25,13 +26,21 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 def test_history_holds_what_the_engines_computed(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     training = build_training(tmp_path, rows, epochs=3)
+    losses: dict[int, list[float]] = {}
+
+    def note(engine: Engine) -> None:
+        output: Any = engine.state.output
+        losses.setdefault(engine.state.epoch, []).append(float(output[0]["loss"]))
+
+    training.trainer.add_event_handler(Events.ITERATION_COMPLETED, note)
     training.run()
     kept = history(tmp_path)
     assert list(kept[0]) == FIELDS
     assert [row["epoch"] for row in kept] == ["1", "2", "3"]
     assert float(kept[-1]["val_mae_years"]) == training.evaluator.state.metrics["val_mae_years"]
     assert float(kept[-1]["train_mae_years"]) == training.trainer.state.metrics["train_mae_years"]
-    assert len({row["train_loss"] for row in kept}) == 3, "the mean of each epoch alone"
+    means = [sum(losses[epoch]) / 3 for epoch in (1, 2, 3)]
+    assert [float(row["train_loss"]) for row in kept] == pytest.approx(means), "the mean of each epoch alone"
 
 
 def test_history_goes_on_behind_a_kill_with_each_epoch_once(rows: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from agezoo.data import prediction_table  # noqa: F401 - imports pandas now, not
 from agezoo.engines import CohortDataset, EpochSeeding, TrainingCheckpoint, TrainingFigure
 from agezoo.errors import InputError
 from agezoo.losses import GaussianNLLLoss
+from agezoo.networks import StandardisedHead
 from agezoo.transforms.gaussian_age import GaussianAged
 
 SHAPE = (1, 4, 4)
@@ -109,6 +110,7 @@ def build_training(
     val_interval: int = 1,
     identity: Mapping[str, Any] | None = None,
     validated_mae: Callable[[int], float] | None = None,
+    standardised: bool = False,
     draw: bool = False,
     more_handlers: Sequence[Any] = (),
 ) -> Training:
@@ -123,7 +125,11 @@ def build_training(
     )
     sampler = DistributedSampler(dataset, even_divisible=True, num_replicas=1, rank=0, shuffle=True, seed=5)
     loader = DataLoader(dataset, batch_size=5, sampler=sampler, num_workers=workers)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.BatchNorm1d(6), nn.Dropout(0.3), nn.Linear(6, 2))
+    network: nn.Module = nn.Sequential(
+        nn.Flatten(), nn.Linear(16, 6), nn.BatchNorm1d(6), nn.Dropout(0.3), nn.Linear(6, 2)
+    )
+    if standardised:
+        network = StandardisedHead(network, [row["age_years"] for row in rows], head="4")
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
     schedule = WarmupCosineSchedule(optimizer, warmup_steps=2, warmup_multiplier=0.1, t_total=epochs)
 

@@ -19,11 +19,11 @@ def test_hand_computed_values() -> None:
     """A miss of 6 years at SD 3: ln 3 + 36 / 18 + ln(2 pi) / 2; a hit at SD 1: ln(2 pi) / 2."""
     half_log_2pi = 0.9189385332046727
     one = GaussianNLLLoss()(prediction((50.0, math.log(3.0))), torch.tensor([[56.0]]))
-    assert float(one) == pytest.approx(1.0986122886681098 + 2.0 + half_log_2pi, abs=1e-12)
+    assert one.item() == pytest.approx(1.0986122886681098 + 2.0 + half_log_2pi, abs=1e-12)
     both = GaussianNLLLoss()(prediction((50.0, math.log(3.0)), (40.0, 0.0)), torch.tensor([[56.0], [40.0]]))
-    assert float(both) == pytest.approx((1.0986122886681098 + 2.0) / 2 + half_log_2pi, abs=1e-12)
+    assert both.item() == pytest.approx((1.0986122886681098 + 2.0) / 2 + half_log_2pi, abs=1e-12)
     bare = GaussianNLLLoss(constant=False)(prediction((40.0, 0.0)), torch.tensor([40.0]))
-    assert float(bare) == 0.0
+    assert bare.item() == 0.0
 
 
 @pytest.mark.parametrize("target_shape", [(64, 1), (64,)])
@@ -34,7 +34,7 @@ def test_equals_torch_with_the_variance(target_shape: tuple[int, ...]) -> None:
     target = 60 + 15 * torch.randn(64, generator=generator, dtype=torch.float64)
     theirs = nn.GaussianNLLLoss(full=True)(mean, target, torch.exp(2 * log_sd))
     ours = GaussianNLLLoss()(torch.stack([mean, log_sd], dim=1), target.reshape(target_shape))
-    assert float(ours) == pytest.approx(float(theirs), rel=1e-10)
+    assert ours.item() == pytest.approx(float(theirs), rel=1e-10)
 
 
 def test_gradient_equals_finite_differences_inside_and_outside_the_bounds() -> None:
@@ -53,7 +53,7 @@ def test_half_precision_is_computed_in_single(dtype: torch.dtype) -> None:
     pred = prediction((0.0, 0.0), dtype=dtype)
     loss = GaussianNLLLoss(constant=False)(pred, torch.tensor([300.0]))
     assert loss.dtype is torch.float32
-    assert float(loss) == 45000.0
+    assert loss.item() == 45000.0
     loss.backward()
     assert pred.grad is not None
     assert pred.grad.dtype is dtype
@@ -77,7 +77,7 @@ def test_absurd_sd_gives_a_finite_loss_that_leads_back(log_sd: float, direction:
 def test_loss_is_continuous_at_the_bounds() -> None:
     target = torch.tensor([50.0], dtype=torch.float64)
     for bound in (math.log(0.01), math.log(1000.0)):
-        below, above = (float(GaussianNLLLoss()(prediction((50.001, bound + step)), target)) for step in (-1e-9, 1e-9))
+        below, above = (GaussianNLLLoss()(prediction((50.001, bound + step)), target).item() for step in (-1e-9, 1e-9))
         assert below == pytest.approx(above, abs=1e-7)
 
 

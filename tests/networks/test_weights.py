@@ -26,6 +26,7 @@ from agezoo.networks.weights import (
     ensemble_sha256,
     file_sha256,
     read_state_dict,
+    recorded_settings,
     save_weights,
 )
 
@@ -256,6 +257,40 @@ def test_every_way_to_weights_checks_the_record(tmp_path: Path, install: Callabl
     for spec in (None, path, [path], path.parent):
         with pytest.raises(WeightsError, match="not those that were recorded"):
             find_weights(tmp_path, spec)
+
+
+def test_a_model_that_is_found_brings_the_members_that_its_record_lists(
+    tmp_path: Path, install: Callable[..., WeightsFile]
+) -> None:
+    """A model.pt may stand for an ensemble; a file that the user names is asked alone."""
+    others = [install(f"models/published/fold_{i}.pt", seed=i) for i in (1, 2)]
+    model = install("models/model.pt", members=["published/fold_1.pt", "published/fold_2.pt"])
+    assert find_weights(tmp_path) == find_weights(tmp_path, model.path.parent) == [model, *others]
+    assert find_weights(tmp_path, model.path) == [model]
+    others[0].path.write_bytes(b"altered")
+    with pytest.raises(WeightsError, match=r"fold_1\.pt: the weights are not those that were recorded"):
+        find_weights(tmp_path)
+    others[0].path.unlink()
+    with pytest.raises(WeightsError, match=r"fold_1\.pt: no such weight file"):
+        find_weights(tmp_path)
+
+
+@pytest.mark.parametrize("members", [["../outside.pt"], ["/outside.pt"], "published/fold_1.pt", [1]])
+def test_members_outside_the_folder_of_their_record_are_refused(
+    tmp_path: Path, install: Callable[..., WeightsFile], members: Any
+) -> None:
+    install("outside.pt")
+    install("models/model.pt", members=members)
+    with pytest.raises(WeightsError, match=r"model\.json: the record of the weights is damaged"):
+        find_weights(tmp_path)
+
+
+def test_settings_of_a_record_are_numbers_and_never_code(install: Callable[..., WeightsFile]) -> None:
+    assert recorded_settings(install("a.pt", overrides={"trunk_width": 16})) == {"trunk_width": 16}
+    assert recorded_settings(install("b.pt")) == {}
+    for value in ("$__import__('os').system('true')", "@network", [16], None):
+        with pytest.raises(WeightsError, match=r"c\.json: setting 'trunk_width' .* is not a number"):
+            recorded_settings(install("c.pt", overrides={"trunk_width": value}))
 
 
 def test_checksum_and_origin_of_an_ensemble() -> None:

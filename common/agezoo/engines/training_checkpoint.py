@@ -113,7 +113,14 @@ class TrainingCheckpoint:
                 expected=", ".join(f"{k}={self.identity.get(k)}" for k in differing),
                 remedy="choose another --ckpt_dir, or start afresh with --resume False",
             )
-        bare_network(self.network).load_state_dict(state["network"], strict=True)
+        try:
+            bare_network(self.network).load_state_dict(state["network"], strict=True)
+        except RuntimeError:
+            raise InputError(
+                "the checkpoint there is of another network layout",
+                source=self.last_path,
+                remedy="go on with the config and the version that it was begun with, or --resume False",
+            ) from None
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr_scheduler.load_state_dict(state["lr_scheduler"])
         scaler = getattr(engine, "scaler", None)
@@ -158,7 +165,8 @@ class TrainingCheckpoint:
     def _save_model(self, epoch: int, value: float | None, kept: str) -> None:
         state: Any = self.evaluator.state
         metric = state.key_metric_name
-        record = {**self.record, "epoch": epoch, "kept": kept, "validation": {metric: value} if metric else {}}
+        validation = {} if metric is None or value is None else {metric: value}
+        record = {**self.record, "epoch": epoch, "kept": kept, "validation": validation}
         save_weights(deployed_state_dict(bare_network(self.network)), self.model_path, record)
 
     def _save_last(self, engine: Engine, epoch: int) -> None:

@@ -27,6 +27,11 @@ class StandardisedHead(nn.Module):
         Training ages.
     head
         Name of the last linear layer of `network`.
+
+    Raises
+    ------
+    ValueError
+        If an age is not known, or `head` is no linear layer with two outputs.
     """
 
     mean_years: Tensor
@@ -37,6 +42,8 @@ class StandardisedHead(nn.Module):
         self.network = network
         self.head = head
         ages = torch.as_tensor([float(a) for a in ages_years], dtype=torch.float64)
+        if not ages.isfinite().all():
+            raise ValueError("every training age must be known")
         # A cohort of one age has no spread to scale by.
         sd = max(float(ages.std(correction=0)), 1.0) if len(ages) else 1.0
         self.register_buffer("mean_years", torch.tensor(float(ages.mean()) if len(ages) else 0.0))

@@ -149,7 +149,7 @@ def _install_released(
                     source=source,
                     found=f"git blob {found}, {raw.stat().st_size} bytes",
                     expected=f"git blob {file.git_blob}",
-                    remedy=f"try again, since a proxy may have answered with a page of its own; or {released.by_hand()}",
+                    remedy=f"try again, as a proxy may have answered with a page of its own; or {released.by_hand()}",
                 )
             fit_strictly(network, bare_state_dict(open_safely(raw), raw), raw)
             raw.unlink()
@@ -177,7 +177,7 @@ def _install_own(place: InstallPlace, paths: Sequence[Path]) -> Installation:
             fit_strictly(network, bare_state_dict(open_safely(path), path), path)
             # The name alone: where a file lay on somebody's disk is nobody else's business.
             own = {"origin": "imported", "bundle": place.bundle, "source": path.name, "source_sha256": given.sha256}
-            record = {**own, **{k: v for k, v in given.record.items() if k not in ("sha256", "members")}}
+            record = {**own, **{k: v for k, v in given.record.items() if k not in ("sha256", "members", "stands_for")}}
             save_weights(network.state_dict(), fresh / f"member_{number}.pt", record)
     return place.installation()
 

@@ -57,7 +57,8 @@ class InstallPlace:
     folder
         Where the files go.
     models
-        The bundle's folder for weights, whose ``model.pt`` shall stand for them; ``None`` where the user chose `folder`.
+        The bundle's folder for weights, whose ``model.pt`` shall stand for them; ``None`` where the user chose
+        `folder`.
     """
 
     bundle: str
@@ -67,7 +68,7 @@ class InstallPlace:
 
     @classmethod
     def of(cls, bundle: str, root: str | Path | None, out: str | Path | None, name: str) -> InstallPlace:
-        """`out` if given, else ``models/<name>`` in the bundle; refused if other things than an installation are there."""
+        """`out` if given, else ``models/<name>`` in the bundle; refused if it holds anything but an installation."""
         root = Path(root) if root else bundle_root(bundle)
         folder, models = (Path(out), None) if out else (root / "models" / name, root / "models")
         _refuse_foreign(folder)
@@ -103,13 +104,15 @@ class InstallPlace:
 
 
 def _replaceable(model: Path) -> bool:
-    """Whether ``model.pt`` is absent or stands for an earlier installation, so that no training is overwritten."""
+    """Whether ``model.pt`` is absent, stands for an earlier installation or can be had again, so that no training of
+    the user's is overwritten."""
     if not model.is_file():
         return True
     try:
-        return "members" in describe(model).record
+        file = describe(model)
     except WeightsError:
         return False
+    return "stands_for" in file.record or file.origin in ("phantom", "published")
 
 
 def _stand_in(fresh: Path, name: str, models: Path) -> Path:
@@ -117,6 +120,7 @@ def _stand_in(fresh: Path, name: str, models: Path) -> Path:
     first, *others = sorted(fresh.glob("*.pt"))
     copy = models / f".model-{os.getpid()}.pt"
     record = json.loads(first.with_suffix(".json").read_text())
+    record["stands_for"] = name
     record["members"] = [f"{name}/{path.name}" for path in others]
     try:
         shutil.copyfile(first, copy)

@@ -111,7 +111,8 @@ def cross_validate(
     _claim(out, bundle, datalist, configs, overrides or {})
     cache = out / "cache"
     failures = prepare_images(bundle, [row for _, row in _rows(listed)], cache, workers=workers)
-    used = save_datalist(_without(listed, failures), out / "datalist.json")
+    usable = _without(listed, failures)
+    used = save_datalist(usable, out / "datalist.json")
     parent = TrackedParent(tracking, out, name=f"{bundle} cross-validation", experiment=bundle)
     settings = {
         "datalist": used,
@@ -126,15 +127,18 @@ def cross_validate(
             folder = out / f"fold_{fold}"
             _train_fold(bundle, fold, folder, configs, settings, tracking, parent, verbose)
             weights.append(describe(folder / "model.pt"))
-        out_of_fold = _out_of_fold(bundle, used, folds, weights, out, cache, _failed_rows(listed, failures, "training"))
-        test = _test(bundle, used, weights, out, cache, _failed_rows(listed, failures, "test"))
-        gallery = _examples(bundle, test, used, weights, out, cache)
+        out_of_fold = _out_of_fold(
+            bundle, usable, folds, weights, out, cache, _failed_rows(listed, failures, "training")
+        )
+        test = _test(bundle, usable, weights, out, cache, _failed_rows(listed, failures, "test"))
+        gallery = _examples(bundle, test, usable, weights, out, cache)
         metrics = _report(bundle, out, out_of_fold, test, gallery)
         parent.log(
             params={"bundle_version": bundle_version(bundle_root(bundle)), "folds": len(folds)},
             tags={"bundle": bundle, "datalist_sha256": datalist_hash(used)},
             metrics={k: v for k, v in metrics.items() if isinstance(v, int | float)},
-            artifacts=[out / "metrics.json", out / "report.html", out / "plots"],
+            # Not the report, whose pictures show test cases by name.
+            artifacts=[out / "metrics.json", out / "plots"],
         )
     return CrossValidation(out, out_of_fold, test, tuple(weights), metrics)
 
@@ -223,18 +227,17 @@ def _train_fold(
 
 def _out_of_fold(
     bundle: str,
-    datalist: Path,
+    usable: Datalist,
     folds: Sequence[int],
     weights: Sequence[WeightsFile],
     out: Path,
     cache: Path,
     failed: list[dict[str, Any]],
 ) -> pd.DataFrame:
-    listed = load_datalist(datalist)
     tables = [
         predict_rows(
             bundle,
-            listed.rows("training", fold=fold),
+            usable.rows("training", fold=fold),
             out / f"fold_{fold}",
             weights=[weight],
             overlays=False,
@@ -259,13 +262,13 @@ def _table(rows: list[dict[str, Any]], folder: Path) -> pd.DataFrame:
 
 def _test(
     bundle: str,
-    datalist: Path,
+    usable: Datalist,
     weights: Sequence[WeightsFile],
     out: Path,
     cache: Path,
     failed: list[dict[str, Any]],
 ) -> pd.DataFrame | None:
-    rows = load_datalist(datalist).rows("test")
+    rows = usable.rows("test")
     if not rows and not failed:
         return None
     tables = []
@@ -280,10 +283,10 @@ def _test(
 
 
 def _examples(
-    bundle: str, test: pd.DataFrame | None, datalist: Path, weights: Sequence[WeightsFile], out: Path, cache: Path
+    bundle: str, test: pd.DataFrame | None, usable: Datalist, weights: Sequence[WeightsFile], out: Path, cache: Path
 ) -> list[tuple[str, Path]]:
     """Pictures of a few test cases over the range of ages, for the report."""
-    rows = load_datalist(datalist).rows("test")
+    rows = usable.rows("test")
     if test is None or not rows:
         return []
     known = sorted((row for row in rows if row["age_years"] == row["age_years"]), key=lambda row: row["age_years"])
