@@ -92,3 +92,12 @@ class MissingExtraError(AgeZooError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), self._parts
+
+
+def user_error(error: BaseException | None) -> AgeZooError | None:
+    """The message meant for a user inside the errors that libraries such as MONAI wrap around it, or ``None``."""
+    while error is not None:
+        if isinstance(error, AgeZooError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from agezoo.data.datalist import load_datalist
 from agezoo.data.prediction_table import read_predictions
 from bundle_runs import CONFIGS, run_configs, training_settings
@@ -40,6 +42,7 @@ def test_overlay_trains_and_evaluates_on_a_given_cohort(cohort: Cohort, tmp_path
     assert "Phantom weights" in (tmp_path / "evaluation" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_overlay_draws_its_own_cohort(tmp_path: Path) -> None:
     phantom_dir = tmp_path / "phantom"
     run_configs(

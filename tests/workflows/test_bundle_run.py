@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from monai.bundle import ConfigParser
 
-from agezoo.errors import AgeZooError, InputError
+from agezoo.errors import AgeZooError, InputError, user_error
 from agezoo.networks.weights import describe
-from agezoo.workflows.bundle_run import check_settings, expression, literal, run_bundle, user_error
+from agezoo.workflows.bundle_run import check_settings, expression, literal, run_bundle
 from agezoo.workflows.preparation import prepare_images
 from bundle_runs import training_settings
 from cohort_files import Cohort, write_corrupt_nifti, write_datalist, write_nifti

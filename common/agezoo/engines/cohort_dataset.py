@@ -17,7 +17,7 @@ from monai.utils import convert_to_tensor
 from torch.utils.data import Dataset
 
 from agezoo.data.atomic import written_atomically
-from agezoo.errors import AgeZooError
+from agezoo.errors import AgeZooError, user_error
 from agezoo.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class CohortDataset(Dataset):
             return self._preprocessing({"image": row["image"]})
         except RuntimeError as error:
             # MONAI wraps what a transform raises; the user's message is inside.
-            users = _user_error(error)
+            users = user_error(error)
             if users is None:
                 raise
             raise users from None
@@ -179,17 +179,9 @@ def image_fingerprint(image: str | Path | Sequence[str | Path], version: str) ->
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _user_error(error: BaseException | None) -> AgeZooError | None:
-    while error is not None:
-        if isinstance(error, AgeZooError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
-
-
 def _reason(error: BaseException) -> str:
     """The message meant for the user, else what went wrong inside the transforms that MONAI wraps it in."""
-    users = _user_error(error)
+    users = user_error(error)
     if users is not None:
         return str(users)
     while error.__cause__ is not None and str(error).startswith("applying transform"):

@@ -6,37 +6,27 @@ MONAI and PyTorch are imported only when the first name is asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from agezoo.lazy import lazy_names
 
-_HOME = {
-    "LoadVolume": "load",
-    "LoadVolumed": "load",
-    "ResampleToGrid": "resample_grid",
-    "ResampleToGridd": "resample_grid",
-    "MaskToBody": "body_mask",
-    "MaskToBodyd": "body_mask",
-    "CentralSlabProjection": "slab_projection",
-    "CentralSlabProjectiond": "slab_projection",
-    "ScaleToUnit": "unit_scale",
-    "ScaleToUnitd": "unit_scale",
-    "RandCropResizePaste": "crop_resize_paste",
-    "RandCropResizePasted": "crop_resize_paste",
-    "GaussianAge": "gaussian_age",
-    "GaussianAged": "gaussian_age",
-    "ct_projection": "ct",
-    "display_views": "display",
-    "backproject_map": "backproject",
-}
-
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "LoadVolume": "load",
+        "LoadVolumed": "load",
+        "ResampleToGrid": "resample_grid",
+        "ResampleToGridd": "resample_grid",
+        "MaskToBody": "body_mask",
+        "MaskToBodyd": "body_mask",
+        "CentralSlabProjection": "slab_projection",
+        "CentralSlabProjectiond": "slab_projection",
+        "ScaleToUnit": "unit_scale",
+        "ScaleToUnitd": "unit_scale",
+        "RandCropResizePaste": "crop_resize_paste",
+        "RandCropResizePasted": "crop_resize_paste",
+        "GaussianAge": "gaussian_age",
+        "GaussianAged": "gaussian_age",
+        "ct_projection": "ct",
+        "display_views": "display",
+        "backproject_map": "backproject",
+    },
+)

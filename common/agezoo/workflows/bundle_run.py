@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agezoo.errors import AgeZooError, InputError
+from agezoo.errors import InputError, user_error
 from agezoo.registry import bundle_root
 
 logger = logging.getLogger(__name__)
@@ -109,15 +109,6 @@ def literal(value: Any) -> Any:
 def expression(value: str | list[str]) -> str:
     """Text as a config expression that gives exactly this text, whatever MONAI's signs (``@``, ``#``) mean."""
     return "$" + repr(value).replace("@", r"\x40").replace("#", r"\x23")
-
-
-def user_error(error: BaseException | None) -> AgeZooError | None:
-    """The message meant for the user inside the errors that MONAI wraps around it."""
-    while error is not None:
-        if isinstance(error, AgeZooError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
 
 
 @contextmanager

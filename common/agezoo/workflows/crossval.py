@@ -108,6 +108,13 @@ def cross_validate(
             remedy="build the datalist with agezoo datalist ... --folds 5",
         )
     check_settings(bundle, ["train.json", *configs], overrides or {})
+    if (overrides or {}).get("keep", "last") != "last":
+        raise InputError(
+            "cross-validation keeps the weights of the last epoch",
+            source="keep",
+            found=overrides["keep"] if overrides else None,
+            remedy="leave it out; choosing the epoch on the fold that is reported would flatter the result",
+        )
     _claim(out, bundle, datalist, configs, overrides or {})
     cache = out / "cache"
     failures = prepare_images(bundle, [row for _, row in _rows(listed)], cache, workers=workers)
@@ -118,8 +125,8 @@ def cross_validate(
         "datalist": used,
         "cache_dir": cache,
         "experiment_name": bundle,
-        "keep": "last",
         **(overrides or {}),
+        "keep": "last",
     }
     with parent:
         weights = []

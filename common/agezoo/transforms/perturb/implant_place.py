@@ -72,7 +72,7 @@ def body_frame(volume_hu: np.ndarray, spacing_mm: Sequence[float]) -> tuple[Body
 def spine_centre_mm(
     frame: BodyFrame, coarse_hu: np.ndarray, step_mm: np.ndarray, *, height_mm: float
 ) -> tuple[float, float]:
-    """Left and anterior position of the spine at a height: the middle of the bone near the midline in the dorsal half."""
+    """Left and anterior position of the spine at a height: the middle of bone near the midline in the dorsal half."""
     bone = _bone_near(frame, coarse_hu, step_mm, height_mm=height_mm, reach_mm=25.0)
     x, y = bone[:, 0], bone[:, 1]
     near = (np.abs(x - frame.middle_mm) < 45.0) & (y < (frame.back_mm + frame.front_mm) / 2)

@@ -1,0 +1,163 @@
+"""Agreement of the ages of perturbed scans with those of the same scans as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from agezoo.analysis.agreement import MIN_PAIRS, evaluate_pairs
+from agezoo.analysis.repeat_pairs import pairs_of_repeats
+from agezoo.analysis.uncertainty import total_sd_years
+from agezoo.errors import InputError
+
+#: What stands in the column ``perturbation`` for the scan as it is.
+NONE = "none"
+
+#: How the column ``error`` begins where a grade would change nothing of a scan.
+NOT_APPLICABLE = "not applicable"
+
+#: Columns of ``robustness.csv``, one row per case and grade. ``difference_years`` is predicted - baseline.
+TABLE_COLUMNS = [
+    "subject_id",
+    "session",
+    "image",
+    "perturbation",
+    "grade",
+    "unit",
+    "baseline_age_years",
+    "predicted_age_years",
+    "difference_years",
+    "aleatoric_sd_years",
+    "epistemic_sd_years",
+    "age_years",
+    "error",
+    "bundle",
+    "bundle_version",
+    "weights_sha256",
+    "weights_origin",
+]
+
+LARGE_CHANGE_YEARS = 5.0
+_HALF_90 = 1.6448536269514722
+
+
+def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
+    """Figures of every perturbation and grade, and of the repeat scans.
+
+    Parameters
+    ----------
+    table
+        With the columns of :data:`TABLE_COLUMNS`.
+
+    Returns
+    -------
+    dict
+        ``n_cases`` (scans with a prediction), ``n_failed`` (scans without), ``n_with_age``, ``baseline_mae_years``;
+        ``perturbations``: name -> list of the figures of :func:`grade_figures` with ``grade`` and ``unit``, in the
+        order of the table; ``repeat_scans``: see :func:`repeat_figures`.
+    """
+    unperturbed = table[table["perturbation"] == NONE]
+    usable = unperturbed[unperturbed["predicted_age_years"].notna()]
+    error = (usable["predicted_age_years"] - usable["age_years"]).dropna().abs()
+    perturbed = table[table["perturbation"] != NONE]
+    return {
+        "n_cases": len(usable),
+        "n_failed": len(unperturbed) - len(usable),
+        "n_with_age": len(error),
+        "baseline_mae_years": float(error.mean()) if len(error) else None,
+        "perturbations": {
+            str(name): [
+                {"grade": float(grade), "unit": str(part["unit"].iloc[0]), **grade_figures(part)}
+                for grade, part in rows.groupby("grade", sort=False)
+            ]
+            for name, rows in perturbed.groupby("perturbation", sort=False)
+        },
+        "repeat_scans": repeat_figures(usable),
+    }
+
+
+def grade_figures(part: pd.DataFrame) -> dict[str, Any]:
+    """Figures of one perturbation at one grade.
+
+    Parameters
+    ----------
+    part
+        Rows of :data:`TABLE_COLUMNS`, one per scan.
+
+    Returns
+    -------
+    dict
+        ``n``, ``n_not_applicable``, ``n_failed``; the figures of
+        :func:`agezoo.analysis.agreement.evaluate_pairs` with the perturbed scan's age as first and the baseline as
+        second (None for fewer than 3 scans, but for the mean difference); ``share_changed_over_5_years``;
+        ``n_with_sd`` and ``baseline_inside_90``: the share of scans whose baseline age lies within the perturbed
+        scan's predicted 90 % interval (a total SD taken as normal), which tells whether the model knows that it knows
+        less; ``mean_sd_years``; where ages are known ``n_with_age``, ``mae_years``, ``baseline_mae_years`` of the same
+        scans and ``mae_change_years``.
+    """
+    predicted = part["predicted_age_years"].astype(float)
+    known = part[predicted.notna() & part["baseline_age_years"].notna()].astype(
+        {"predicted_age_years": float, "baseline_age_years": float, "age_years": float}
+    )
+    skipped = part["error"].fillna("").astype(str).str.startswith(NOT_APPLICABLE)
+    figures: dict[str, Any] = {
+        "n": len(known),
+        "n_not_applicable": int(skipped.sum()),
+        "n_failed": len(part) - len(known) - int(skipped.sum()),
+    }
+    altered, baseline = known["predicted_age_years"].to_numpy(), known["baseline_age_years"].to_numpy()
+    if len(known) >= MIN_PAIRS:
+        figures |= evaluate_pairs(altered, baseline)
+    else:
+        figures |= dict.fromkeys(("lower_limit_years", "upper_limit_years", "icc_2_1", "sd_difference_years"))
+        figures["mean_difference_years"] = float((altered - baseline).mean()) if len(known) else None
+    figures["share_changed_over_5_years"] = (
+        float((np.abs(altered - baseline) > LARGE_CHANGE_YEARS).mean()) if len(known) else None
+    )
+    return figures | _interval_figures(known) | _error_figures(known)
+
+
+def _interval_figures(known: pd.DataFrame) -> dict[str, Any]:
+    sd = total_sd_years(known["aleatoric_sd_years"].astype(float), known["epistemic_sd_years"].astype(float))
+    stated = np.isfinite(sd)
+    if not stated.any():
+        return {"n_with_sd": 0, "baseline_inside_90": None, "mean_sd_years": None}
+    moved = np.abs(known["predicted_age_years"] - known["baseline_age_years"]).to_numpy()[stated]
+    return {
+        "n_with_sd": int(stated.sum()),
+        "baseline_inside_90": float((moved <= _HALF_90 * sd[stated] + 1e-9).mean()),
+        "mean_sd_years": float(sd[stated].mean()),
+    }
+
+
+def _error_figures(known: pd.DataFrame) -> dict[str, Any]:
+    aged = known[known["age_years"].notna()]
+    if not len(aged):
+        return {"n_with_age": 0, "mae_years": None, "baseline_mae_years": None, "mae_change_years": None}
+    mae = float((aged["predicted_age_years"] - aged["age_years"]).abs().mean())
+    baseline = float((aged["baseline_age_years"] - aged["age_years"]).abs().mean())
+    return {
+        "n_with_age": len(aged),
+        "mae_years": mae,
+        "baseline_mae_years": baseline,
+        "mae_change_years": mae - baseline,
+    }
+
+
+def repeat_pairs(unperturbed: pd.DataFrame) -> pd.DataFrame:
+    """First and second prediction of people who were scanned again; an empty table when there are none."""
+    named = unperturbed[unperturbed["subject_id"].notna()].assign(error=None)
+    try:
+        return pairs_of_repeats(named.astype({"age_years": float, "predicted_age_years": float}))
+    except InputError:
+        return pd.DataFrame({"first_years": [], "second_years": []}, dtype=float)
+
+
+def repeat_figures(unperturbed: pd.DataFrame) -> dict[str, Any]:
+    """Agreement of first and repeat scans as they are; only ``n_pairs`` when there are fewer than 3 pairs."""
+    pairs = repeat_pairs(unperturbed)
+    if len(pairs) < MIN_PAIRS:
+        return {"n_pairs": len(pairs)}
+    return evaluate_pairs(pairs["first_years"], pairs["second_years"])

@@ -1,0 +1,108 @@
+"""One picture that shows several saliency methods on the same case beside the regions that carry age."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from agezoo.data.atomic import written_atomically
+from agezoo.explain.overlay import split_projections
+
+_COLUMNS = 5
+_PANEL_INCHES = 2.6
+_HEAD_INCHES = 0.75
+_REGION_COLOURS = ("#ff6b6b", "#4dd0e1", "#ffd54f", "#81c784", "#f06292", "#b39ddb", "#ffffff")
+
+
+def write_method_gallery(
+    path: str | PathLike[str],
+    image: np.ndarray,
+    regions: Mapping[str, np.ndarray],
+    maps: Mapping[str, np.ndarray],
+    *,
+    title: str,
+    dpi: int = 110,
+) -> Path:
+    """Write the anatomy with every region's outline, then each map over it with the outline of all regions.
+
+    Parameters
+    ----------
+    path
+        Picture to write; the format follows the suffix.
+    image
+        The network's input, shape (2 n, height), coronal view first; both views are shown side by side, head up.
+    regions
+        Boolean masks by name, shape of the image.
+    maps
+        Saliency by method, shape of the image, 0..1.
+    title
+        Heading.
+
+    Returns
+    -------
+    Path
+        Where it lies.
+    """
+    rows = math.ceil((len(maps) + 1) / _COLUMNS)
+    height = rows * (_PANEL_INCHES + 0.25) + _HEAD_INCHES
+    figure = Figure(figsize=(_COLUMNS * _PANEL_INCHES, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, _COLUMNS, squeeze=False)
+    figure.subplots_adjust(
+        left=0.005, right=0.995, bottom=0.005, top=1 - (_HEAD_INCHES + 0.2) / height, wspace=0.03, hspace=0.1
+    )
+    picture = _side_by_side(image)
+    grey = (0.0, float(np.percentile(picture[picture > 0], 99.5)) if (picture > 0).any() else 1.0)
+    panels = grid.ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes in panels[: len(maps) + 1]:
+        axes.imshow(picture, cmap="gray", vmin=grey[0], vmax=grey[1], aspect="auto")
+    panels[0].set_title("regions that carry age", fontsize=9, pad=3)
+    colours = dict(zip(regions, _REGION_COLOURS * len(regions), strict=False))
+    for name, region in regions.items():
+        _outline(panels[0], region, colours[name])
+    everything = np.any(list(regions.values()), axis=0)
+    for axes, (name, saliency) in zip(panels[1:], maps.items(), strict=False):
+        heat = _side_by_side(saliency)
+        axes.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * np.clip(1.5 * heat, 0, 1), aspect="auto")
+        _outline(axes, everything, "#7fd4ff")
+        axes.set_title(name, fontsize=9, pad=3)
+    figure.text(0.5, 1 - 0.08 / height, title, ha="center", va="top", fontsize=10, parse_math=False)
+    figure.legend(
+        handles=[Line2D([], [], color=colours[name], label=name.replace("_", " ")) for name in regions],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 1 - 0.28 / height),
+        ncols=max(1, len(regions)),
+        fontsize=8,
+        frameon=True,
+        facecolor="0.35",
+        labelcolor="white",
+    )
+    target = Path(path)
+    with written_atomically(target) as temporary:
+        figure.savefig(temporary, dpi=dpi)
+    return target
+
+
+def _side_by_side(plane: np.ndarray) -> np.ndarray:
+    return np.hstack(split_projections(np.asarray(plane, dtype=float)))
+
+
+def _outline(axes: Axes, region: np.ndarray, colour: str) -> None:
+    # The two views are outlined apart, so that no line runs along their common border.
+    shown = np.asarray(region, dtype=float)
+    left = 0
+    for view in split_projections(shown):
+        columns = np.arange(left, left + view.shape[1])
+        if view.any():
+            axes.contour(columns, np.arange(view.shape[0]), view, levels=[0.5], colors=[colour], linewidths=0.7)
+        left += view.shape[1]

@@ -1,0 +1,113 @@
+"""A bundle's preprocessing, network and age head in memory, for asking it many times about altered images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import Compose
+from monai.utils import convert_to_tensor
+
+from agezoo.engines.cohort_dataset import transform_version
+from agezoo.engines.config_parts import config_part
+from agezoo.engines.prediction_writer import number
+from agezoo.errors import InputError
+from agezoo.networks.weights import WeightsFile, recorded_settings
+from agezoo.registry import bundle_root
+from agezoo.transforms.load import LoadVolumed
+from agezoo.workflows.bundle_run import expression
+
+
+class BundlePredictor:
+    """What ``inference.json`` of a bundle does to one image, step by step and without files in between.
+
+    Parameters
+    ----------
+    bundle
+        Name of the bundle.
+    weights
+        The weight files, asked as an ensemble; see :func:`agezoo.networks.weights.find_weights`.
+    device
+        For example ``"cuda:0"``; the first GPU when there is one, otherwise the CPU.
+    batch_size
+        Images asked together.
+
+    Attributes
+    ----------
+    version
+        Text that changes with the preprocessing, its settings or the package's version.
+
+    Raises
+    ------
+    InputError
+        If the bundle's preprocessing does not begin with reading a volume, or the weights do not fit.
+    """
+
+    def __init__(
+        self,
+        bundle: str,
+        weights: Sequence[WeightsFile],
+        *,
+        device: str | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        from monai.bundle import ConfigParser
+
+        root = bundle_root(bundle)
+        preprocessing = config_part(root, "train.json", "preprocessing")
+        steps = list(getattr(preprocessing, "transforms", []))
+        if not steps or not isinstance(steps[0], LoadVolumed):
+            raise InputError("the bundle's preprocessing does not begin with LoadVolumed", source=bundle)
+        self._load = steps[0]
+        self._rest = Compose(steps[1:])
+        self.version = transform_version(preprocessing)
+        parser = ConfigParser()
+        parser.read_config(str(Path(root) / "configs" / "inference.json"))
+        parser["bundle_root"] = str(root)
+        parser["weights"] = expression([str(w.path.resolve()) for w in weights])
+        for name, value in recorded_settings(weights[0]).items():
+            parser[name] = value
+        if device is not None:
+            parser["device"] = f"$torch.device({device!r})"
+        self._device = parser.get_parsed_content("device")
+        self._network: torch.nn.Module = parser.get_parsed_content("network")
+        self._head = parser.get_parsed_content("postprocessing")
+        self.batch_size = batch_size
+
+    def read(self, image: str | Sequence[str]) -> dict[str, Any]:
+        """Read a scan: ``image`` (MetaTensor (1, X, Y, Z) in LAS), ``image_facts`` and ``reading_notes``."""
+        item: dict[str, Any] = self._load({"image": image})
+        return item
+
+    def prepare(self, item: Mapping[str, Any]) -> torch.Tensor:
+        """The network's input, float32 without meta data, from a scan as :meth:`read` gives it; `item` is kept."""
+        prepared = self._rest(dict(item))
+        tensor: torch.Tensor = convert_to_tensor(prepared["image"], dtype=torch.float32, track_meta=False)
+        return tensor
+
+    def predict(self, images: Sequence[torch.Tensor]) -> list[dict[str, float | None]]:
+        """Predicted age, aleatoric and epistemic SD in years of prepared images; None where one is not finite."""
+        results: list[dict[str, float | None]] = []
+        with torch.inference_mode():
+            for start in range(0, len(images), self.batch_size):
+                batch = torch.stack(list(images[start : start + self.batch_size])).to(self._device)
+                for pred in self._network(batch).cpu():
+                    output = self._head({"pred": pred})
+                    results.append(
+                        {
+                            name: number(output.get(name))
+                            for name in ("predicted_age_years", "aleatoric_sd_years", "epistemic_sd_years")
+                        }
+                    )
+        return results
+
+
+def extent_mm(item: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Extent of a scan as :meth:`BundlePredictor.read` gives it towards left, front and head, in mm."""
+    image = item["image"]
+    spacing = np.linalg.norm(np.asarray(image.affine, dtype=float)[:3, :3], axis=0)
+    x, y, z = (float(n * s) for n, s in zip(image.shape[1:], spacing, strict=True))
+    return x, y, z

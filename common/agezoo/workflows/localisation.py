@@ -1,0 +1,270 @@
+"""Saliency maps measured against the regions that are known to carry age."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from agezoo.analysis.localisation_page import write_localisation_page
+from agezoo.analysis.localisation_summary import best_methods, compare_with, summarise_localisation
+from agezoo.data.atomic import written_atomically
+from agezoo.data.masked_cohort import MaskedScan, find_masked_scans, label_names, read_labels
+from agezoo.engines.cohort_dataset import CohortDataset
+from agezoo.engines.config_parts import config_part
+from agezoo.errors import AgeZooError, InputError
+from agezoo.explain.attribution import METHODS, explain
+from agezoo.explain.background import background_share, foreground
+from agezoo.explain.captum_methods import CAPTUM_METHODS
+from agezoo.explain.method_gallery import write_method_gallery
+from agezoo.explain.region_scores import random_scores, region_scores, with_union
+from agezoo.networks.age_ensemble import AgeEnsemble
+from agezoo.networks.weights import ensemble_origin, ensemble_sha256, find_weights, load_ensemble, recorded_settings
+from agezoo.networks.weights_conversion import configured_network
+from agezoo.registry import bundle_root
+from agezoo.transforms.project_labels import project_labels
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE_PIXELS = 4.0
+"""A largest value this near to a region counts as a hit; one cell of ``layer3`` is 16 pixels wide."""
+
+REFERENCE_METHOD = "score_cam"
+_GALLERY_CASES = 3
+_FIELD_OF_VIEW_TOLERANCE_MM = 1.0
+
+
+@dataclass(frozen=True)
+class _Case:
+    scan: MaskedScan
+    image: np.ndarray
+    regions: dict[str, np.ndarray]
+    patient: np.ndarray
+
+
+def localise(
+    bundle: str,
+    cohort: str | Path,
+    out: str | Path,
+    *,
+    weights: str | Path | Sequence[str | Path] = "phantom",
+    methods: Sequence[str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    n_bootstrap: int = 2000,
+    device: str | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Measure how well saliency maps find the regions that carry age, and write table, figures and a page.
+
+    Every method explains three kinds of network or none: the trained one, an untrained one of the same layout and
+    number of members (what the method shows of the image alone), and, for chance, random maps as smooth as a CAM and
+    the image's own brightness. Maps are unsigned and scored within the patient.
+
+    Parameters
+    ----------
+    bundle
+        Name of the bundle, e.g. ``"ct_age"``.
+    cohort
+        Cohort with masks; see :func:`agezoo.data.masked_cohort.find_masked_scans`. The weights should not have been
+        trained on it.
+    out
+        Folder of the results: ``localisation.csv`` (a row per case, network, method and region),
+        ``localisation.json`` (means with intervals), ``localisation.html`` and ``gallery/``.
+    weights
+        See :func:`agezoo.networks.weights.find_weights`. Several files are explained as the ensemble that they are.
+    methods
+        Names from :data:`agezoo.explain.attribution.METHODS`; None takes all that can run here.
+    limit
+        Only the first so many scans.
+    seed
+        Of the untrained network, the random maps, SmoothGrad's noise and the bootstrap.
+    n_bootstrap
+        Resamples of the intervals.
+    device
+        For example ``"cuda:0"``; the first GPU when there is one, otherwise the CPU.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    dict
+        The content of ``localisation.json``.
+
+    Raises
+    ------
+    InputError
+        If the cohort has no usable scan with a mask, or a method is unknown.
+    """
+    chosen = _checked_methods(methods)
+    if limit is not None and limit < 1:
+        raise InputError("limit must be at least 1", found=limit)
+    root = bundle_root(bundle)
+    files = find_weights(root, weights)
+    scans = find_masked_scans(cohort)[:limit]
+    place = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+    trained = load_ensemble(configured_network(root, recorded_settings(files[0])), files).to(place)
+    networks = {
+        "trained": trained,
+        "untrained": _untrained_like(root, recorded_settings(files[0]), len(files), seed).to(place),
+    }
+    read = _reader(root, scans)
+    out = Path(out)
+    (out / "gallery").mkdir(parents=True, exist_ok=True)
+
+    rows: list[dict[str, Any]] = []
+    pictures: list[tuple[str, Path]] = []
+    skipped: list[str] = []
+    steps = tqdm(total=len(scans) * len(networks) * len(chosen), desc="saliency", unit="map", disable=not progress)
+    for index, scan in enumerate(scans):
+        try:
+            case = read(index)
+        except AgeZooError as error:
+            logger.warning("%s is left out: %s", scan.name, error)
+            skipped.append(scan.name)
+            steps.update(len(networks) * len(chosen))
+            continue
+        scored, maps = _scores_of_case(case, networks, chosen, seed=seed + index, step=steps.update)
+        rows += scored
+        if len(pictures) < _GALLERY_CASES:
+            caption = f"{scan.name}, age {scan.age_years:.1f}: {len(files)} trained member{'s' * (len(files) > 1)}"
+            picture = out / "gallery" / f"case_{len(pictures) + 1}.png"
+            pictures.append((caption, write_method_gallery(picture, case.image, _parts(case), maps, title=caption)))
+    steps.close()
+    if not rows:
+        raise InputError("no scan of the cohort could be used", source=str(cohort), found=", ".join(skipped[:5]))
+
+    table = pd.DataFrame(rows)
+    summary = summarise_localisation(table, n_bootstrap=n_bootstrap, seed=seed)
+    content: dict[str, Any] = {
+        "bundle": bundle,
+        "cases": int(table[["subject_id", "session"]].drop_duplicates().shape[0]),
+        "subjects": int(table["subject_id"].nunique()),
+        "skipped": skipped,
+        "weights_origin": ensemble_origin(files),
+        "weights_sha256": ensemble_sha256(files),
+        "members": len(files),
+        "tolerance_pixels": TOLERANCE_PIXELS,
+        "seed": seed,
+        "n_bootstrap": n_bootstrap,
+        "best": best_methods(summary),
+        f"energy_inside_minus_{REFERENCE_METHOD}": compare_with(
+            table, REFERENCE_METHOD, n_bootstrap=n_bootstrap, seed=seed
+        ),
+        "summary": summary,
+    }
+    with written_atomically(out / "localisation.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    with written_atomically(out / "localisation.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_localisation_page(out / "localisation.html", content, gallery=pictures)
+    return content
+
+
+def _checked_methods(methods: Sequence[str] | None) -> tuple[str, ...]:
+    if methods is None:
+        if find_spec("captum") is not None:
+            return METHODS
+        logger.info("captum is not installed, so only the Score-CAMs are measured (pip install 'agezoo[explain]')")
+        return tuple(name for name in METHODS if name not in CAPTUM_METHODS)
+    unknown = [name for name in methods if name not in METHODS]
+    if unknown or not methods:
+        raise InputError("no such saliency method", found=", ".join(unknown) or "none", expected=", ".join(METHODS))
+    return tuple(dict.fromkeys(methods))
+
+
+def _untrained_like(root: Path, settings: Mapping[str, float], members: int, seed: int) -> nn.Module:
+    """An ensemble of the same layout and size with the weights that training starts from."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AgeEnsemble([configured_network(root, settings) for _ in range(members)]).eval()
+
+
+def _reader(root: Path, scans: Sequence[MaskedScan]) -> Callable[[int], _Case]:
+    """A function that reads and prepares one scan as prediction does, and its regions in the same geometry."""
+    preprocessing = config_part(root, "train.json", "preprocessing")
+    dataset = CohortDataset([{"image": scan.image, "age_years": scan.age_years} for scan in scans], preprocessing)
+
+    def read(index: int) -> _Case:
+        scan = scans[index]
+        item = dataset[index]
+        image = np.asarray(item["image"])[0]
+        labels = read_labels(scan.mask)
+        extent_mm = np.asarray(labels.spacing_mm) * labels.shape
+        image_extent_mm = np.asarray(item["field_of_view_mm"], dtype=float)
+        if np.abs(extent_mm - image_extent_mm).max() > _FIELD_OF_VIEW_TOLERANCE_MM:
+            raise InputError(
+                "the mask does not cover the scan",
+                source=scan.mask,
+                found=" x ".join(f"{size:.0f}" for size in extent_mm) + " mm",
+                expected=" x ".join(f"{size:.0f}" for size in image_extent_mm) + " mm, the scan's field of view",
+            )
+        names = label_names(scan.mask, labels.hu)
+        patient = foreground(image)
+        projected = project_labels(labels.hu, list(names.values())) if names else np.zeros((0, *image.shape), bool)
+        regions = with_union(dict(zip(names, projected, strict=True)), patient)
+        if not regions:
+            raise InputError("no region of the mask lies in the projected slabs", source=scan.mask)
+        return _Case(scan, image, regions, patient)
+
+    return read
+
+
+def _parts(case: _Case) -> dict[str, np.ndarray]:
+    """The regions without their union."""
+    return dict(list(case.regions.items())[1:])
+
+
+def _scores_of_case(
+    case: _Case, networks: Mapping[str, nn.Module], methods: Sequence[str], *, seed: int, step: Callable[[], object]
+) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Rows of the table, and the trained network's maps."""
+    rows: list[dict[str, Any]] = []
+    shown: dict[str, np.ndarray] = {}
+
+    def add(network: str, method: str, scores: Mapping[str, Mapping[str, float]], **more: float) -> None:
+        facts = {
+            "subject_id": case.scan.subject_id,
+            "session": case.scan.session,
+            "age_years": case.scan.age_years,
+            "network": network,
+            "method": method,
+        }
+        known = {"background_share": np.nan, "seconds": np.nan, **more}
+        rows.extend({**facts, "region": region, **values, **known} for region, values in scores.items())
+
+    for network_name, network in networks.items():
+        for method in methods:
+            start = time.perf_counter()
+            # Unmasked, because the share on the background is measured too; the scores leave the background out.
+            saliency = explain(network, case.image[None], method, signed=False, mask_outside_patient=False, seed=seed)
+            seconds = time.perf_counter() - start
+            add(
+                network_name,
+                method,
+                region_scores(saliency, case.regions, case.patient, tolerance_voxels=TOLERANCE_PIXELS),
+                background_share=background_share(saliency, case.image),
+                seconds=seconds,
+            )
+            if network_name == "trained":
+                inside = np.where(case.patient, saliency, 0)
+                shown[method] = inside / max(float(inside.max()), 1e-12)
+            step()
+    add(
+        "none",
+        "image_brightness",
+        region_scores(case.image, case.regions, case.patient, tolerance_voxels=TOLERANCE_PIXELS),
+    )
+    add("none", "random_map", random_scores(case.regions, case.patient, tolerance_voxels=TOLERANCE_PIXELS, seed=seed))
+    return rows, shown

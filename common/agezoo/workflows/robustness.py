@@ -1,0 +1,275 @@
+"""How far a predicted age moves when the scan is perturbed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from agezoo.analysis.plots.perturbed_views import PerturbedView
+from agezoo.analysis.robustness import NONE, NOT_APPLICABLE, TABLE_COLUMNS
+from agezoo.analysis.robustness_page import write_robustness
+from agezoo.data.atomic import written_atomically
+from agezoo.engines.cohort_dataset import image_fingerprint
+from agezoo.errors import InputError, user_error
+from agezoo.networks.weights import WeightsFile, ensemble_origin, ensemble_sha256, find_weights
+from agezoo.predict.cases import find_cases
+from agezoo.registry import bundle_facts, bundle_root, bundle_version
+from agezoo.transforms.perturb.catalogue import PERTURBATIONS, NotApplicable, chosen_perturbations
+from agezoo.transforms.perturb.volume_transform import PerturbVolumed
+from agezoo.workflows.bundle_predictor import BundlePredictor, extent_mm
+from agezoo.workflows.bundle_run import quiet
+
+logger = logging.getLogger(__name__)
+
+Chosen = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What a robustness run found.
+
+    Attributes
+    ----------
+    table
+        Content of ``robustness.csv``: one row per case and grade, and one per case for the scan as it is.
+    figures
+        Content of ``robustness.json``.
+    page
+        The HTML page.
+    """
+
+    table: pd.DataFrame
+    figures: dict[str, Any]
+    page: Path
+
+
+def robustness(
+    bundle: str,
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    weights: str | Path = "installed",
+    perturbations: Sequence[str] | None = None,
+    grades: Mapping[str, Sequence[float]] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    batch_size: int = 16,
+) -> Robustness:
+    """Perturb every scan in graded ways, predict again and report the agreement with the unperturbed prediction.
+
+    The volume is perturbed in HU, before the bundle's own preprocessing. One volume and one altered copy of it are in
+    memory at a time. Each finished case is kept in ``out/cases``, so that a run that was stopped goes on where it was
+    and one that is asked for more inputs does only these; a changed scan, model, choice or seed is done anew.
+
+    Parameters
+    ----------
+    bundle
+        Name of the bundle.
+    inputs
+        DICOM folders, NIfTI files or datalists; see :func:`agezoo.predict.cases.find_cases`. With a datalist ages and
+        sessions are known: the report then has errors by grade and the agreement of repeat scans.
+    out
+        Folder of ``robustness.csv``, ``robustness.json``, ``robustness.html`` and ``plots/``.
+    weights
+        As in :func:`agezoo.networks.weights.find_weights`.
+    perturbations
+        Names, or what several names begin with; None for all of
+        :data:`agezoo.transforms.perturb.catalogue.PERTURBATIONS`.
+    grades
+        Own grades by name.
+    limit
+        At most so many cases, spread evenly over those that were found.
+    seed
+        Seed of what is left to chance.
+    device
+        As in :func:`agezoo.predict.run.predict`.
+    batch_size
+        Images asked together.
+
+    Raises
+    ------
+    InputError
+        For unknown perturbations or weights, or when not one case could be predicted. A case that fails is a row with
+        its reason, never the end of the others.
+    """
+    chosen = chosen_perturbations(perturbations, grades)
+    files = find_weights(bundle_root(bundle), weights)
+    rows = _limited(find_cases(inputs, modality=bundle_facts(bundle).modalities[0]), limit)
+    out = Path(out)
+    (out / "cases").mkdir(parents=True, exist_ok=True)
+    with quiet():
+        predictor = BundlePredictor(bundle, files, device=device, batch_size=batch_size)
+        table = _table(rows, predictor, chosen, out / "cases", seed=seed, provenance=_provenance(bundle, files))
+        with written_atomically(out / "robustness.csv") as temporary:
+            table.to_csv(temporary, index=False)
+        if table["predicted_age_years"].isna().all():
+            raise InputError(
+                "no case could be predicted",
+                source=out / "robustness.csv",
+                found=next(iter(table["error"].dropna()), "no case"),
+            )
+        example, views = _example(rows, table, predictor, chosen, seed=seed)
+    figures = write_robustness(table, out, bundle=bundle, seed=seed, example=example, views=views)
+    return Robustness(table, figures, out / "robustness.html")
+
+
+def _provenance(bundle: str, files: Sequence[WeightsFile]) -> dict[str, str]:
+    return {
+        "bundle": bundle,
+        "bundle_version": bundle_version(bundle_root(bundle)),
+        "weights_sha256": ensemble_sha256(files),
+        "weights_origin": ensemble_origin(files),
+    }
+
+
+def _limited(rows: list[dict[str, Any]], limit: int | None) -> list[dict[str, Any]]:
+    if limit is None or limit >= len(rows):
+        return rows
+    if limit < 1:
+        raise InputError("at least one case is needed", source="limit", found=limit)
+    return [rows[int(i)] for i in np.linspace(0, len(rows) - 1, limit).round()]
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]],
+    predictor: BundlePredictor,
+    chosen: Chosen,
+    kept: Path,
+    *,
+    seed: int,
+    provenance: Mapping[str, str],
+) -> pd.DataFrame:
+    identity = [predictor.version, dict(provenance), {name: list(g) for name, g in chosen.items()}, seed]
+    lines: list[dict[str, Any]] = []
+    hidden = not sys.stderr.isatty()
+    total = len(rows) * (1 + sum(map(len, chosen.values())))
+    with tqdm(total=total, desc="perturbing", unit="image", disable=hidden) as bar:
+        for row in rows:
+            case = _case_name(row)
+            path = kept / f"{image_fingerprint(row['image'], json.dumps([*identity, case]))}.json"
+            before = bar.n
+            found = _kept_case(path)
+            if found is None:
+                found, complete = _case(row, predictor, chosen, seed=seed, bar=bar)
+                if complete:
+                    with written_atomically(path) as temporary:
+                        temporary.write_text(json.dumps(found))
+            bar.update(before + total // len(rows) - bar.n)
+            lines += found
+    return pd.DataFrame([{**dict.fromkeys(TABLE_COLUMNS), **line, **provenance} for line in lines], columns=TABLE_COLUMNS)
+
+
+def _kept_case(path: Path) -> list[dict[str, Any]] | None:
+    if not path.is_file():
+        return None
+    lines: list[dict[str, Any]] = json.loads(path.read_text())
+    return lines
+
+
+def _case_name(row: Mapping[str, Any]) -> list[str]:
+    return [str(row.get(key) or "") for key in ("subject_id", "session", "listed_image")]
+
+
+def _case_seed(seed: int, row: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps([seed, _case_name(row)]).encode())
+
+
+def _case(
+    row: Mapping[str, Any], predictor: BundlePredictor, chosen: Chosen, *, seed: int, bar: Any
+) -> tuple[list[dict[str, Any]], bool]:
+    """Rows of one case, and whether they are worth keeping: an unexpected failure is tried again the next time."""
+    age = row.get("age_years")
+    facts = {
+        "subject_id": row.get("subject_id"),
+        "session": row.get("session"),
+        "image": row.get("listed_image"),
+        "age_years": None if age is None or age != age else float(age),
+    }
+    try:
+        if row.get("error"):
+            raise InputError(str(row["error"]))
+        item = predictor.read(row["image"])
+        images = [predictor.prepare(item)]
+    except Exception as error:
+        logger.warning("%s: no prediction: %s", facts["subject_id"], _reason(error))
+        return [{**facts, "perturbation": NONE, "error": _reason(error)}], False
+    if facts["age_years"] is None:
+        header_age = float(item["image_facts"]["age_years"])
+        facts["age_years"] = header_age if header_age == header_age else None
+    bar.update()
+    lines = [{**facts, "perturbation": NONE}]
+    places, complete = [0], True
+    for name, grades in chosen.items():
+        for grade in grades:
+            line = {**facts, "perturbation": name, "grade": grade, "unit": PERTURBATIONS[name].unit}
+            try:
+                altered = PerturbVolumed("image", name, grade, seed=_case_seed(seed, row))(item)
+                images.append(predictor.prepare(altered))
+                places.append(len(lines))
+                del altered
+            except Exception as error:
+                line["error"] = _reason(error)
+                complete &= user_error(error) is not None
+            lines.append(line)
+            bar.update()
+    for place, prediction in zip(places, predictor.predict(images), strict=True):
+        lines[place].update(prediction)
+        if prediction["predicted_age_years"] is None:
+            lines[place]["error"] = "the network gave no finite age"
+    baseline = lines[0].get("predicted_age_years")
+    for line in lines:
+        line["baseline_age_years"] = baseline
+        predicted = line.get("predicted_age_years")
+        if line["perturbation"] != NONE and predicted is not None and baseline is not None:
+            line["difference_years"] = predicted - baseline
+    return lines, complete
+
+
+def _reason(error: BaseException) -> str:
+    cause = user_error(error)
+    if isinstance(cause, NotApplicable):
+        return f"{NOT_APPLICABLE}: {cause}"
+    return str(cause) if cause is not None else f"{type(error).__name__}: {error}"
+
+
+def _example(
+    rows: Sequence[Mapping[str, Any]], table: pd.DataFrame, predictor: BundlePredictor, chosen: Chosen, *, seed: int
+) -> tuple[str, list[PerturbedView]]:
+    """What the network sees of one case, as it is and under every perturbation at its strongest usable grade."""
+    unperturbed = table[(table["perturbation"] == NONE) & table["predicted_age_years"].notna()]
+    # Of middle age, so that the picture is of no extreme.
+    middle = unperturbed.sort_values("age_years", kind="stable").iloc[(len(unperturbed) - 1) // 2]
+    wanted = [_text(middle[key]) for key in ("subject_id", "session", "image")]
+    row = next(row for row in rows if _case_name(row) == wanted)
+    item = predictor.read(row["image"])
+    ages = {
+        (line["perturbation"], line["grade"]): line["predicted_age_years"]
+        for line in table.to_dict("records")
+        if [_text(line[key]) for key in ("subject_id", "session", "image")] == wanted and not _text(line["error"])
+    }
+    views = [PerturbedView("as it is", predictor.prepare(item).numpy(), extent_mm(item), middle["predicted_age_years"])]
+    for name, grades in chosen.items():
+        perturbation = PERTURBATIONS[name]
+        usable = [grade for grade in grades if (name, grade) in ages]
+        if usable:
+            grade = max(usable, key=perturbation.strength)
+            altered = PerturbVolumed("image", name, grade, seed=_case_seed(seed, row))(item)
+            title = f"{perturbation.title}, {perturbation.graded(grade)}"
+            image = predictor.prepare(altered).numpy()
+            views.append(PerturbedView(title, image, extent_mm(altered), ages[name, grade]))
+    return " ".join(filter(None, wanted[:2])), views
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or value != value else str(value)
