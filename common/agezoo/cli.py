@@ -12,7 +12,7 @@ from agezoo.errors import AgeZooError
 from agezoo.registry import BUNDLES
 from agezoo.version import __version__
 
-VERBS = ("phantom", "datalist", "check", "crossval", "predict", "evaluate", "weights", "package")
+VERBS = ("phantom", "datalist", "check", "crossval", "predict", "evaluate", "weights", "package", "robustness")
 
 
 def build_parser() -> argparse.ArgumentParser:

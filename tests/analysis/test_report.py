@@ -205,3 +205,19 @@ def test_analysis_loads_neither_torch_nor_pyplot() -> None:
         "import agezoo.analysis.report; assert not {'torch', 'monai', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_repeat_scans_of_a_prediction_table_in_memory_are_paired(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "subject_id": ["a", "a", "b", "b", "c", "c", "d"],
+            "session": ["first", "repeat"] * 3 + ["first"],
+            "age_years": [50.0, 50.0, 60.0, 60.0, 70.0, 70.0, 40.0],
+            "predicted_age_years": [50.0, 52.0, 61.0, 60.0, 70.0, 75.0, 41.0],
+            "weights_origin": "phantom",
+        }
+    )
+    metrics = write_report([PairsSection("Repeat scans", table)], tmp_path, title="t")
+    assert metrics["n_pairs"] == 3
+    assert abs(metrics["mean_difference_years"]) == pytest.approx((2 - 1 + 5) / 3)
+    assert "mean nothing" in (tmp_path / "report.html").read_text()

@@ -35,13 +35,20 @@ def read_pairs(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     path = Path(path)
     frame = pd.read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else read_table(path).frame
+    return as_pairs(frame, source=path)
+
+
+def as_pairs(frame: pd.DataFrame, *, source: str | os.PathLike[str] = "table of pairs") -> pd.DataFrame:
+    """Pairs from a table that is already in memory; otherwise as :func:`read_pairs`."""
     if set(PAIR_COLUMNS) <= set(frame.columns):
-        return pd.DataFrame({name: _years(frame[name], name, path) for name in PAIR_COLUMNS})
+        numbers = {name: _years(frame[name], name, source) for name in PAIR_COLUMNS}
+        kept = {name: frame[name] for name in ("weights_origin",) if name in frame}
+        return pd.DataFrame(numbers | kept)
     if {"subject_id", PREDICTED} <= set(frame.columns):
-        return pairs_of_repeats(frame, source=path)
+        return pairs_of_repeats(frame, source=source)
     raise InputError(
         "not a table of pairs",
-        source=path,
+        source=source,
         found="columns " + ", ".join(map(str, frame.columns)),
         expected="first_years and second_years, or a prediction table with several sessions per subject_id",
     )

@@ -15,7 +15,7 @@ from agezoo.analysis.evaluation_rows import EvaluationRows, evaluation_rows
 from agezoo.analysis.metrics import evaluate_rows
 from agezoo.analysis.plots.canvas import rendered
 from agezoo.analysis.plots.catalogue import Plot, plots_of_pairs, plots_of_rows
-from agezoo.analysis.repeat_pairs import read_pairs
+from agezoo.analysis.repeat_pairs import as_pairs, read_pairs
 from agezoo.data.prediction_table import read_predictions
 from agezoo.errors import InputError
 
@@ -152,7 +152,7 @@ def evaluate_section(section: ReportSection | PairsSection, *, seed: int, n_boot
 
 
 def _evaluated_pairs(section: PairsSection) -> EvaluatedSection:
-    pairs = section.pairs if isinstance(section.pairs, pd.DataFrame) else read_pairs(section.pairs)
+    pairs = as_pairs(section.pairs) if isinstance(section.pairs, pd.DataFrame) else read_pairs(section.pairs)
     metrics = evaluate_pairs(pairs["first_years"], pairs["second_years"], ddof=section.ddof)
     figures = catalogue.table_rows(catalogue.AGREEMENT, metrics)
     facts = [("Pairs", str(metrics["n_pairs"]))]

@@ -79,8 +79,7 @@ class BundlePredictor:
 
     def read(self, image: str | Sequence[str]) -> dict[str, Any]:
         """Read a scan: ``image`` (MetaTensor (1, X, Y, Z) in LAS), ``image_facts`` and ``reading_notes``."""
-        item: dict[str, Any] = self._load({"image": image})
-        return item
+        return {str(key): value for key, value in self._load({"image": image}).items()}
 
     def prepare(self, item: Mapping[str, Any]) -> torch.Tensor:
         """The network's input, float32 without meta data, from a scan as :meth:`read` gives it; `item` is kept."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +14,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from agezoo.analysis.plots.perturbed_views import PerturbedView
-from agezoo.analysis.robustness import NONE, NOT_APPLICABLE, TABLE_COLUMNS
+from agezoo.analysis.robustness import NONE, TABLE_COLUMNS
 from agezoo.analysis.robustness_page import write_robustness
 from agezoo.data.atomic import written_atomically
 from agezoo.engines.cohort_dataset import image_fingerprint
-from agezoo.errors import InputError, user_error
+from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile, ensemble_origin, ensemble_sha256, find_weights
 from agezoo.predict.cases import find_cases
 from agezoo.registry import bundle_facts, bundle_root, bundle_version
-from agezoo.transforms.perturb.catalogue import PERTURBATIONS, NotApplicable, chosen_perturbations
-from agezoo.transforms.perturb.volume_transform import PerturbVolumed
+from agezoo.transforms.perturb.catalogue import PERTURBATIONS, chosen_perturbations
 from agezoo.workflows.bundle_predictor import BundlePredictor, extent_mm
 from agezoo.workflows.bundle_run import quiet
-
-logger = logging.getLogger(__name__)
-
-Chosen = Mapping[str, Sequence[float]]
+from agezoo.workflows.robustness_case import Chosen, case_lines, case_name, perturbed_item
 
 
 @dataclass(frozen=True)
@@ -156,18 +150,19 @@ def _table(
     total = len(rows) * (1 + sum(map(len, chosen.values())))
     with tqdm(total=total, desc="perturbing", unit="image", disable=hidden) as bar:
         for row in rows:
-            case = _case_name(row)
-            path = kept / f"{image_fingerprint(row['image'], json.dumps([*identity, case]))}.json"
+            path = kept / f"{image_fingerprint(row['image'], json.dumps([*identity, case_name(row)]))}.json"
             before = bar.n
             found = _kept_case(path)
             if found is None:
-                found, complete = _case(row, predictor, chosen, seed=seed, bar=bar)
-                if complete:
+                found, final = case_lines(row, predictor, chosen, seed=seed, step=bar.update)
+                if final:
                     with written_atomically(path) as temporary:
                         temporary.write_text(json.dumps(found))
             bar.update(before + total // len(rows) - bar.n)
             lines += found
-    return pd.DataFrame([{**dict.fromkeys(TABLE_COLUMNS), **line, **provenance} for line in lines], columns=TABLE_COLUMNS)
+    table = pd.DataFrame([{**line, **provenance} for line in lines], columns=TABLE_COLUMNS)
+    numbers = [name for name in TABLE_COLUMNS if name == "grade" or name.endswith("_years")]
+    return table.astype(dict.fromkeys(numbers, "float64"))
 
 
 def _kept_case(path: Path) -> list[dict[str, Any]] | None:
@@ -175,72 +170,6 @@ def _kept_case(path: Path) -> list[dict[str, Any]] | None:
         return None
     lines: list[dict[str, Any]] = json.loads(path.read_text())
     return lines
-
-
-def _case_name(row: Mapping[str, Any]) -> list[str]:
-    return [str(row.get(key) or "") for key in ("subject_id", "session", "listed_image")]
-
-
-def _case_seed(seed: int, row: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps([seed, _case_name(row)]).encode())
-
-
-def _case(
-    row: Mapping[str, Any], predictor: BundlePredictor, chosen: Chosen, *, seed: int, bar: Any
-) -> tuple[list[dict[str, Any]], bool]:
-    """Rows of one case, and whether they are worth keeping: an unexpected failure is tried again the next time."""
-    age = row.get("age_years")
-    facts = {
-        "subject_id": row.get("subject_id"),
-        "session": row.get("session"),
-        "image": row.get("listed_image"),
-        "age_years": None if age is None or age != age else float(age),
-    }
-    try:
-        if row.get("error"):
-            raise InputError(str(row["error"]))
-        item = predictor.read(row["image"])
-        images = [predictor.prepare(item)]
-    except Exception as error:
-        logger.warning("%s: no prediction: %s", facts["subject_id"], _reason(error))
-        return [{**facts, "perturbation": NONE, "error": _reason(error)}], False
-    if facts["age_years"] is None:
-        header_age = float(item["image_facts"]["age_years"])
-        facts["age_years"] = header_age if header_age == header_age else None
-    bar.update()
-    lines = [{**facts, "perturbation": NONE}]
-    places, complete = [0], True
-    for name, grades in chosen.items():
-        for grade in grades:
-            line = {**facts, "perturbation": name, "grade": grade, "unit": PERTURBATIONS[name].unit}
-            try:
-                altered = PerturbVolumed("image", name, grade, seed=_case_seed(seed, row))(item)
-                images.append(predictor.prepare(altered))
-                places.append(len(lines))
-                del altered
-            except Exception as error:
-                line["error"] = _reason(error)
-                complete &= user_error(error) is not None
-            lines.append(line)
-            bar.update()
-    for place, prediction in zip(places, predictor.predict(images), strict=True):
-        lines[place].update(prediction)
-        if prediction["predicted_age_years"] is None:
-            lines[place]["error"] = "the network gave no finite age"
-    baseline = lines[0].get("predicted_age_years")
-    for line in lines:
-        line["baseline_age_years"] = baseline
-        predicted = line.get("predicted_age_years")
-        if line["perturbation"] != NONE and predicted is not None and baseline is not None:
-            line["difference_years"] = predicted - baseline
-    return lines, complete
-
-
-def _reason(error: BaseException) -> str:
-    cause = user_error(error)
-    if isinstance(cause, NotApplicable):
-        return f"{NOT_APPLICABLE}: {cause}"
-    return str(cause) if cause is not None else f"{type(error).__name__}: {error}"
 
 
 def _example(
@@ -251,7 +180,7 @@ def _example(
     # Of middle age, so that the picture is of no extreme.
     middle = unperturbed.sort_values("age_years", kind="stable").iloc[(len(unperturbed) - 1) // 2]
     wanted = [_text(middle[key]) for key in ("subject_id", "session", "image")]
-    row = next(row for row in rows if _case_name(row) == wanted)
+    row = next(row for row in rows if case_name(row) == wanted)
     item = predictor.read(row["image"])
     ages = {
         (line["perturbation"], line["grade"]): line["predicted_age_years"]
@@ -264,7 +193,7 @@ def _example(
         usable = [grade for grade in grades if (name, grade) in ages]
         if usable:
             grade = max(usable, key=perturbation.strength)
-            altered = PerturbVolumed("image", name, grade, seed=_case_seed(seed, row))(item)
+            altered = perturbed_item(item, row, name, grade, seed=seed)
             title = f"{perturbation.title}, {perturbation.graded(grade)}"
             image = predictor.prepare(altered).numpy()
             views.append(PerturbedView(title, image, extent_mm(altered), ages[name, grade]))

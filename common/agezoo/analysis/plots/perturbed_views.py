@@ -1,0 +1,71 @@
+"""What the network sees of one scan under each perturbation."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from agezoo.transforms.display import display_views
+
+_COLUMNS = 4
+_CELL_INCHES = (3.0, 3.35)
+
+
+@dataclass(frozen=True)
+class PerturbedView:
+    """One perturbed scan as the network sees it.
+
+    Attributes
+    ----------
+    title
+        Perturbation and grade.
+    image
+        The network's input, coronal view first, in 0..1.
+    extent_mm
+        Extent of the scan towards left, front and head.
+    predicted_age_years
+        What was predicted from it.
+    """
+
+    title: str
+    image: np.ndarray
+    extent_mm: tuple[float, float, float]
+    predicted_age_years: float
+
+
+def plot_perturbed_views(views: Sequence[PerturbedView]) -> Figure:
+    """Coronal and sagittal projection of every view, in true proportions, with the predicted age.
+
+    Grey runs from 0 to 1 as the network gets it, the same for all, so that a perturbation which darkens everything
+    else (metal, in a recipe that scales by the image's maximum) is seen to do so. The first view is the scan as it is;
+    the others show the difference to its age.
+    """
+    rows = -(-len(views) // _COLUMNS)
+    width, height = _CELL_INCHES
+    figure = Figure(figsize=(_COLUMNS * width, rows * height), facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    cells = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    for axes in cells:
+        axes.set_axis_off()
+    baseline = views[0].predicted_age_years
+    for index, (axes, view) in enumerate(zip(cells, views, strict=False)):
+        coronal, sagittal = display_views(view.image)
+        left, front, head = view.extent_mm
+        gap = 0.04 * left
+        grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0, "interpolation": "bilinear"}
+        axes.imshow(coronal, extent=(0, left, 0, head), **grey)
+        # The front of the body at the viewer's left, as in the pictures of single cases.
+        axes.imshow(sagittal[:, ::-1], extent=(left + gap, left + gap + front, 0, head), **grey)
+        axes.set_xlim(0, left + gap + front)
+        axes.set_ylim(0, head)
+        axes.set_aspect("equal")
+        age = f"{view.predicted_age_years:.1f} years"
+        if index:
+            age += f" ({view.predicted_age_years - baseline:+.1f})".replace("-", "−")
+        axes.set_title("\n".join([*textwrap.wrap(view.title, 38), age]), fontsize=9)
+    return figure

@@ -1,0 +1,177 @@
+"""``robustness.json``, plots and one self-contained page from a table of perturbed predictions."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from agezoo.analysis.figure_catalogue import in_words, interval_in_words
+from agezoo.analysis.plots.bland_altman import plot_bland_altman
+from agezoo.analysis.plots.canvas import rendered
+from agezoo.analysis.plots.catalogue import Plot
+from agezoo.analysis.plots.perturbed_views import PerturbedView, plot_perturbed_views
+from agezoo.analysis.plots.robustness import plot_agreement_overview, plot_differences, plot_error_overview
+from agezoo.analysis.robustness import NONE, repeat_pairs, robustness_figures
+from agezoo.data.atomic import written_atomically
+from agezoo.transforms.perturb.catalogue import PERTURBATIONS
+from agezoo.version import __version__
+
+_SHOWN_FAILURES = 100
+
+
+def write_robustness(
+    table: pd.DataFrame,
+    out: str | Path,
+    *,
+    bundle: str,
+    seed: int,
+    example: str = "",
+    views: Sequence[PerturbedView] = (),
+) -> dict[str, Any]:
+    """Write ``robustness.json``, ``robustness.html`` and ``plots/`` into `out`.
+
+    Parameters
+    ----------
+    table
+        With the columns of :data:`agezoo.analysis.robustness.TABLE_COLUMNS`.
+    out
+        Folder of the results.
+    bundle, seed
+        What predicted, and the seed of what was left to chance in the perturbations.
+    example, views
+        Name of one scan and what the network saw of it, the unperturbed view first.
+
+    Returns
+    -------
+    dict
+        Content of ``robustness.json``: :func:`agezoo.analysis.robustness.robustness_figures` and where it comes from.
+    """
+    out = Path(out)
+    figures = {
+        "bundle": bundle,
+        "seed": seed,
+        "agezoo_version": __version__,
+        "weights_origin": _only(table["weights_origin"]),
+        "weights_sha256": _only(table["weights_sha256"]),
+        **robustness_figures(table),
+    }
+    titles = {name: p.title for name, p in PERTURBATIONS.items()}
+    pictures = {plot.name: plot for plot in _plots(table, figures, titles, views)}
+    page = (
+        _environment()
+        .get_template("robustness_page.html.j2")
+        .render(
+            figures=figures,
+            titles=titles,
+            descriptions={name: p.description for name, p in PERTURBATIONS.items()},
+            plots={name: _shown(plot) for name, plot in pictures.items()},
+            example=example,
+            failures=_failures(table),
+            phantom="phantom" in set(table["weights_origin"].dropna()),
+            ages=figures["n_with_age"] > 0,
+            words=in_words,
+            interval=interval_in_words,
+            made_on=date.today().isoformat(),
+            version=__version__,
+        )
+    )
+    (out / "plots").mkdir(parents=True, exist_ok=True)
+    for plot in pictures.values():
+        with written_atomically(out / "plots" / f"{plot.name}.png") as temporary:
+            temporary.write_bytes(rendered(plot.figure, "png"))
+    with written_atomically(out / "robustness.json") as temporary:
+        text = json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    with written_atomically(out / "robustness.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return figures
+
+
+def _plots(
+    table: pd.DataFrame, figures: Mapping[str, Any], titles: Mapping[str, str], views: Sequence[PerturbedView]
+) -> Iterator[Plot]:
+    perturbed, repeats = figures["perturbations"], figures["repeat_scans"]
+    limits = (repeats["lower_limit_years"], repeats["upper_limit_years"]) if "lower_limit_years" in repeats else None
+    if perturbed:
+        yield Plot(
+            "agreement",
+            plot_agreement_overview(perturbed, titles, repeat_limits_years=limits),
+            "Mean difference and limits of agreement of every perturbation and grade; the numbers are in the table.",
+            "A diamond off the dashed line: ages move to one side. A long bar: they move unpredictably."
+            + (" Grey: how far repeat scans of one person are apart anyway." if limits else ""),
+        )
+    if perturbed and figures["n_with_age"]:
+        yield Plot(
+            "error",
+            plot_error_overview(perturbed, titles, baseline_mae_years=figures["baseline_mae_years"]),
+            "Mean absolute error of every perturbation and grade beside that of the same scans as they are.",
+            "Diamonds to the right of their black mark: the perturbation makes ages worse. The dashed line is the "
+            "error of all scans as they are.",
+        )
+    for name, grades in perturbed.items():
+        rows = table[table["perturbation"] == name]
+        yield Plot(
+            f"difference_{name}",
+            plot_differences(rows, grades, title=titles.get(name, name), unit=grades[0]["unit"]),
+            f"Box plots of the change of age by grade of {titles.get(name, name)}.",
+            "Points are scans. Boxes are drawn for five scans or more.",
+        )
+    if limits:
+        pairs = repeat_pairs(table[(table["perturbation"] == NONE) & table["predicted_age_years"].notna()])
+        yield Plot(
+            "repeat_scans",
+            plot_bland_altman(pairs["first_years"], pairs["second_years"], title="First and repeat scan",
+                              second_name="repeat"),
+            f"Bland-Altman plot of {len(pairs)} pairs of scans.",
+            "About 95 % of the differences lie between the orange limits; shaded bands are the lines' 95 % intervals.",
+        )  # fmt: skip
+    if views:
+        yield Plot(
+            "example",
+            plot_perturbed_views(views),
+            "Coronal and sagittal projections of one scan under every perturbation: "
+            + "; ".join(view.title for view in views),
+            "Each perturbation at its strongest grade, in the grey values that the network gets. Radiological view: "
+            "the patient's left at the viewer's right.",
+        )
+
+
+def _shown(plot: Plot) -> dict[str, str]:
+    content = base64.b64encode(rendered(plot.figure, "png")).decode("ascii")
+    return {"uri": f"data:image/png;base64,{content}", "alt": plot.alt, "reading": plot.reading}
+
+
+def _failures(table: pd.DataFrame) -> dict[str, Any]:
+    """Rows with an error, those aside whose grade would have changed nothing; the page shows the first."""
+    failed = table[table["error"].notna() & ~table["error"].fillna("").astype(str).str.startswith("not applicable")]
+    shown = failed.head(_SHOWN_FAILURES)
+    lines = [
+        {
+            "scan": " ".join(str(v) for v in (row["subject_id"], row["session"]) if v == v and v),
+            "what": "reading" if row["perturbation"] == NONE else f"{row['perturbation']} {row['grade']:g}",
+            "reason": str(row["error"]),
+        }
+        for row in shown.to_dict("records")
+    ]
+    return {"n": len(failed), "lines": lines}
+
+
+def _only(values: pd.Series) -> str:
+    return ", ".join(sorted({str(v) for v in values.dropna()}))
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
