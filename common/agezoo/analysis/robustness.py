@@ -40,7 +40,16 @@ TABLE_COLUMNS = [
 ]
 
 LARGE_CHANGE_YEARS = 5.0
+HUMAN_AGES_YEARS = (0.0, 120.0)
 _HALF_90 = 1.6448536269514722
+_NEED_PAIRS = (
+    "mean_difference_years_ci95",
+    "sd_difference_years",
+    "lower_limit_years",
+    "upper_limit_years",
+    "icc_2_1",
+    "icc_2_1_ci95",
+)
 
 
 def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
@@ -94,7 +103,7 @@ def grade_figures(part: pd.DataFrame) -> dict[str, Any]:
         second (None for fewer than 3 scans, but for the mean difference); ``share_changed_over_5_years``;
         ``n_with_sd`` and ``baseline_inside_90``: the share of scans whose baseline age lies within the perturbed
         scan's predicted 90 % interval (a total SD taken as normal), which tells whether the model knows that it knows
-        less; ``mean_sd_years``; where ages are known ``n_with_age``, ``mae_years``, ``baseline_mae_years`` of the same
+        less; ``mean_sd_years``; ``n_impossible``: ages below 0 or above 120 years; where ages are known ``n_with_age``, ``mae_years``, ``baseline_mae_years`` of the same
         scans and ``mae_change_years``.
     """
     predicted = part["predicted_age_years"].astype(float)
@@ -111,8 +120,9 @@ def grade_figures(part: pd.DataFrame) -> dict[str, Any]:
     if len(known) >= MIN_PAIRS:
         figures |= evaluate_pairs(altered, baseline)
     else:
-        figures |= dict.fromkeys(("lower_limit_years", "upper_limit_years", "icc_2_1", "sd_difference_years"))
+        figures |= dict.fromkeys(_NEED_PAIRS)
         figures["mean_difference_years"] = float((altered - baseline).mean()) if len(known) else None
+    figures["n_impossible"] = int(((altered < HUMAN_AGES_YEARS[0]) | (altered > HUMAN_AGES_YEARS[1])).sum())
     figures["share_changed_over_5_years"] = (
         float((np.abs(altered - baseline) > LARGE_CHANGE_YEARS).mean()) if len(known) else None
     )

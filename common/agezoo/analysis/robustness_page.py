@@ -104,7 +104,8 @@ def _plots(
             "agreement",
             plot_agreement_overview(perturbed, titles, repeat_limits_years=limits),
             "Mean difference and limits of agreement of every perturbation and grade; the numbers are in the table.",
-            "A diamond off the dashed line: ages move to one side. A long bar: they move unpredictably."
+            "A diamond off the dashed line: ages move to one side. A long bar: they move unpredictably. Arrow "
+            "heads: the bar goes on beyond the plot."
             + (" Grey: how far repeat scans of one person are apart anyway." if limits else ""),
         )
     if perturbed and figures["n_with_age"]:

@@ -207,7 +207,7 @@ def scan_headers(files: Sequence[Path], *, progress: bool = False) -> HeaderScan
     """
     scan = HeaderScan()
     with quiet_pydicom():
-        for path in tqdm(files, desc="reading headers", unit="file", disable=not progress, leave=False):
+        for path in tqdm(files, desc="reading headers", unit="file", disable=None if progress else True, leave=False):
             _scan_file(path, scan)
     return scan
 

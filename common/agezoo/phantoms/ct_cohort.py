@@ -133,7 +133,7 @@ def write_ct_cohort(
         claim_folder(folder, parameters)
         missing = [scan for scan in plan if not row_path(folder, scan.name).is_file()]
         scans = _write_all(folder, missing, workers)
-        for _ in tqdm(scans, total=len(missing), desc="phantom CTs", unit="scan", disable=not (progress and missing)):
+        for _ in tqdm(scans, total=len(missing), desc="phantom CTs", unit="scan", disable=None if progress and missing else True):
             pass
         rows = [json.loads(row_path(folder, scan.name).read_text(encoding="utf-8")) for scan in plan]
         table = pd.DataFrame(rows)

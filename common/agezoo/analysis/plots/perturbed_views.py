@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from agezoo.transforms.display import display_views
 
 _COLUMNS = 4
-_CELL_INCHES = (3.0, 3.35)
+_CELL_INCHES = (3.0, 3.15)
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def plot_perturbed_views(views: Sequence[PerturbedView]) -> Figure:
         axes.imshow(sagittal[:, ::-1], extent=(left + gap, left + gap + front, 0, head), **grey)
         axes.set_xlim(0, left + gap + front)
         axes.set_ylim(0, head)
-        axes.set_aspect("equal")
+        axes.set_aspect("equal", anchor="N")
         age = f"{view.predicted_age_years:.1f} years"
         if index:
             age += f" ({view.predicted_age_years - baseline:+.1f})".replace("-", "−")
-        axes.set_title("\n".join([*textwrap.wrap(view.title, 38), age]), fontsize=9)
+        axes.set_title("\n".join([*textwrap.wrap(view.title, 46), age]), fontsize=8)
     return figure

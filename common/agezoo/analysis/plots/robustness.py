@@ -16,6 +16,7 @@ from agezoo.analysis.plots.canvas import BLUE, GREY, INK, VERMILION, new_axes
 
 _BOX = "#D6E6F2"
 _FEWEST_IN_A_BOX = 5
+_SPANNED = ("lower_limit_years", "mean_difference_years", "upper_limit_years")
 
 
 def plot_differences(rows: pd.DataFrame, grades: Sequence[Mapping[str, Any]], *, title: str, unit: str) -> Figure:
@@ -88,8 +89,13 @@ def plot_agreement_overview(
     if repeat_limits_years is not None:
         axes.axvspan(*repeat_limits_years, color=GREY, alpha=0.16, linewidth=0, zorder=0)
     axes.axvline(0.0, color=INK, linewidth=1.1, linestyle="--", zorder=1)
+    ends = [g[key] for _, g in rows for key in _SPANNED if g[key] is not None]
+    reach = _reach(ends)
     for place, grade in rows:
         _bar(axes, grade, along=place, vertical=False)
+        span = [grade[key] for key in _SPANNED if grade[key] is not None]
+        _arrows(axes, span, place, reach)
+    axes.set_xlim(-1.06 * reach, 1.06 * reach)
     handles = _handles(box=False)
     if repeat_limits_years is not None:
         handles.append(Patch(color=GREY, alpha=0.16, label="limits of repeat scans"))
@@ -103,12 +109,14 @@ def plot_error_overview(
     """MAE of every perturbation and grade beside that of the same scans as they are."""
     figure, axes, rows = _lines(figures, titles, x="Mean absolute error (years)", title="Error against the true age")
     axes.axvline(baseline_mae_years, color=INK, linewidth=1.1, linestyle="--", zorder=1)
+    reach = _reach([grade["mae_years"] for _, grade in rows if grade["mae_years"] is not None])
     for place, grade in rows:
         if grade["mae_years"] is not None:
+            _arrows(axes, [grade["mae_years"]], place, reach)
             axes.plot([grade["baseline_mae_years"], grade["mae_years"]], [place, place], color=GREY, linewidth=1.2)
             axes.plot(grade["baseline_mae_years"], place, "|", color=INK, markersize=7)
             axes.plot(grade["mae_years"], place, "D", color=VERMILION, markersize=4.5)
-    axes.set_xlim(left=0.0)
+    axes.set_xlim(0.0, 1.06 * reach)
     figure.legend(
         handles=[
             Line2D([], [], marker="D", linestyle="", color=VERMILION, markersize=4.5, label="perturbed"),
@@ -143,6 +151,21 @@ def _lines(
     axes.set_ylim(top - 0.7, -0.9)
     axes.grid(visible=False, axis="y")
     return figure, axes, rows
+
+
+def _reach(values: Sequence[float]) -> float:
+    """End of an axis: the farthest value, unless a few lie so far out that they would press all others together."""
+    sizes = np.abs(np.asarray(values, dtype=float))
+    if not sizes.size:
+        return 1.0
+    return float(max(min(sizes.max(), max(4.0 * np.quantile(sizes, 0.75), 10.0)), 1.0))
+
+
+def _arrows(axes: Axes, values: Sequence[float], place: float, reach: float) -> None:
+    """Arrow heads at the edge of the plot for what lies beyond it."""
+    for value in values:
+        if abs(value) > reach:
+            axes.plot(np.sign(value) * 1.03 * reach, place, ">" if value > 0 else "<", color=VERMILION, markersize=6)
 
 
 def _bar(axes: Axes, figures: Mapping[str, Any], *, along: float, vertical: bool) -> None:

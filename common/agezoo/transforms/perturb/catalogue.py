@@ -179,7 +179,7 @@ PERTURBATIONS: dict[str, Perturbation] = {
         Perturbation(
             "hu_slope",
             "Wrong slope of the HU scale",
-            "x",
+            "×",
             (0.8, 0.9, 1.1, 1.2),
             1.0,
             "Attenuation is multiplied by this factor, so that air stays at -1000 HU and water comes to lie elsewhere.",
