@@ -126,7 +126,7 @@ def score_cam(
         return scale_signed(saliency)
     if saliency.max() <= 0:
         # Every dimmed image moved the age away from this image's, which happens with barely trained networks.
-        logger.warning("the dimmed images move the age the other way than the whole image; the map is turned")
+        logger.debug("the dimmed images move the age the other way than the whole image; the map is turned")
         saliency = -saliency
     return scale_unsigned(saliency)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,8 @@ class TrackedParent:
             import mlflow
         except ImportError:
             raise MissingExtraError("mlflow", "tracking", "Tracking") from None
+        # Creating the database is no news to the user.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         self._client = mlflow.MlflowClient(tracking_uri=self.uri)
         found = self._client.get_experiment_by_name(self.experiment)
         experiment_id = (
