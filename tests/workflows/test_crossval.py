@@ -15,6 +15,7 @@ from agezoo.data.prediction_table import read_predictions
 from agezoo.errors import InputError
 from agezoo.networks.weights import describe
 from agezoo.workflows import crossval as crossval_module
+from agezoo.workflows import fold_training
 from agezoo.workflows.bundle_run import run_bundle
 from agezoo.workflows.crossval import CrossValidation, cross_validate
 from cohort_files import FOLDS, TINY, Cohort, write_corrupt_nifti
@@ -40,7 +41,8 @@ def datalist(cohort: Cohort) -> Path:
 def result(datalist: Path, tmp_path_factory: pytest.TempPathFactory) -> CrossValidation:
     """A finished, tracked cross-validation."""
     out = tmp_path_factory.mktemp("crossval") / "out"
-    return cross_validate("ct_age", datalist, out, overrides=SETTINGS, tracking="mlflow", workers=0)
+    # Two at a time, as the command line does; the later runs in these tests train one after the other.
+    return cross_validate("ct_age", datalist, out, overrides=SETTINGS, tracking="mlflow", workers=0, jobs=2)
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def trained_folds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         folds.append(overrides["fold"])
         run_bundle(bundle, run_id, configs, overrides=overrides, **others)
 
-    monkeypatch.setattr(crossval_module, "run_bundle", counting)
+    monkeypatch.setattr(fold_training, "run_bundle", counting)
     return folds
 
 

@@ -42,6 +42,9 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--tracking", choices=["mlflow"], help="log an MLflow run with a child per fold (sqlite)")
     parser.add_argument("--workers", type=int, default=2, help="processes that read images (default 2)")
+    parser.add_argument(
+        "--jobs", type=int, help="folds trained side by side (default: one on a GPU, else one per CPU core)"
+    )
     parser.add_argument("--verbose", action="store_true", help="show MONAI's own messages")
     parser.set_defaults(run=run)
 
@@ -50,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Cross-validate and print the main figures."""
     from agezoo.commands.figures import summary_lines
     from agezoo.workflows.crossval import cross_validate
+    from agezoo.workflows.fold_training import default_jobs
 
     result = cross_validate(
         args.bundle,
@@ -59,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         overrides=dict(map(setting, args.set)),
         tracking=args.tracking,
         workers=args.workers,
+        jobs=default_jobs(5) if args.jobs is None else args.jobs,
         verbose=args.verbose,
     )
     for line in summary_lines(result.metrics):

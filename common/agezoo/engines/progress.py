@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from typing import Any
 
@@ -43,12 +44,14 @@ class ProgressBar:
         total = epochs if self.unit == "epoch" else epochs * int(engine.state.epoch_length or 0)
         done = engine.state.epoch - 1 if self.unit == "epoch" else engine.state.iteration
         rank = torch_rank()
+        # Several trainings side by side would write over each other's bars; who started them shows one.
+        is_child = multiprocessing.parent_process() is not None
         self.bar = tqdm(
             total=total,
             initial=min(int(done), total),
             desc=self.description or None,
             unit=self.unit,
-            disable=rank > 0 or not sys.stderr.isatty(),
+            disable=rank > 0 or is_child or not sys.stderr.isatty(),
         )
 
     def _step(self, engine: Engine) -> None:

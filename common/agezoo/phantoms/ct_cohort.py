@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from agezoo.data.child_processes import children_with_threads
 from agezoo.phantoms.ct_cohort_folder import (
     DESCRIPTION,
     TABLE,
@@ -133,7 +132,9 @@ def write_ct_cohort(
         claim_folder(folder, parameters)
         missing = [scan for scan in plan if not row_path(folder, scan.name).is_file()]
         scans = _write_all(folder, missing, workers)
-        for _ in tqdm(scans, total=len(missing), desc="phantom CTs", unit="scan", disable=None if progress and missing else True):
+        for _ in tqdm(
+            scans, total=len(missing), desc="phantom CTs", unit="scan", disable=None if progress and missing else True
+        ):
             pass
         rows = [json.loads(row_path(folder, scan.name).read_text(encoding="utf-8")) for scan in plan]
         table = pd.DataFrame(rows)
@@ -161,26 +162,10 @@ def _write_all(folder: Path, scans: list[PlannedScan], workers: int) -> Iterator
         return
     # Spawned, not forked: the caller may have threads (torch, OpenMP), which do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with _single_threaded_children(), ProcessPoolExecutor(min(workers, len(scans)), mp_context=context) as pool:
+    with children_with_threads(1), ProcessPoolExecutor(min(workers, len(scans)), mp_context=context) as pool:
         tasks = [pool.submit(_write_scan, folder, scan) for scan in scans]
         for task in as_completed(tasks):
             yield task.result()
-
-
-@contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """One thread per process: several processes with a thread pool each would only get in each other's way."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _write_scan(folder: Path, scan: PlannedScan) -> str:

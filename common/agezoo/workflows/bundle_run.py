@@ -90,6 +90,17 @@ def check_settings(
     return files
 
 
+def setting_value(bundle: str, configs: Sequence[str | Path], name: str, overrides: Mapping[str, Any]) -> Any:
+    """What one setting will be: the override, else what the merged configs say."""
+    from monai.bundle import ConfigParser
+
+    if name in overrides:
+        return overrides[name]
+    merged = ConfigParser()
+    merged.read_config([str(config_path(bundle_root(bundle) / "configs", config)) for config in configs])
+    return merged.get_parsed_content(name)
+
+
 def config_path(folder: Path, config: str | Path) -> Path:
     """A config given by path, or by name (with or without ``.json``) within the bundle."""
     for candidate in (folder / f"{config}.json", folder / config, Path(config)):

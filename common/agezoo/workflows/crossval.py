@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from agezoo.analysis.report import PairsSection, ReportSection, write_report
 from agezoo.data.datalist import Datalist, datalist_hash, load_datalist, save_datalist
 from agezoo.data.prediction_table import merge_predictions, prediction_row, read_predictions, write_predictions
-from agezoo.engines.training_checkpoint import training_is_complete
 from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile, describe
 from agezoo.predict.run import predict_rows
 from agezoo.registry import bundle_root, bundle_version
-from agezoo.workflows.bundle_run import check_settings, config_path, run_bundle
+from agezoo.workflows.bundle_run import check_settings, config_path
+from agezoo.workflows.fold_training import FoldTraining, train_folds
 from agezoo.workflows.preparation import prepare_images
 from agezoo.workflows.tracking import TrackedParent
 
@@ -64,6 +64,7 @@ def cross_validate(
     overrides: Mapping[str, Any] | None = None,
     tracking: str | None = None,
     workers: int = 2,
+    jobs: int = 1,
     verbose: bool = False,
 ) -> CrossValidation:
     """Train every fold through ``monai.bundle run training``, predict out of fold and, as an ensemble, the test rows.
@@ -88,6 +89,8 @@ def cross_validate(
         ``"mlflow"`` logs one parent run with a child per fold into ``out/mlruns.db``.
     workers
         Processes that read and preprocess images.
+    jobs
+        Folds trained side by side, each in a process of its own.
     verbose
         Show MONAI's own messages.
 
@@ -121,7 +124,7 @@ def cross_validate(
     usable = _without(listed, failures)
     used = save_datalist(usable, out / "datalist.json")
     parent = TrackedParent(tracking, out, name=f"{bundle} cross-validation", experiment=bundle)
-    settings = {
+    settings: dict[str, Any] = {
         "datalist": used,
         "cache_dir": cache,
         "experiment_name": bundle,
@@ -129,11 +132,20 @@ def cross_validate(
         "keep": "last",
     }
     with parent:
-        weights = []
-        for fold in folds:
-            folder = out / f"fold_{fold}"
-            _train_fold(bundle, fold, folder, configs, settings, tracking, parent, verbose)
-            weights.append(describe(folder / "model.pt"))
+        trainings = [
+            FoldTraining(
+                bundle=bundle,
+                fold=fold,
+                folder=out / f"fold_{fold}",
+                configs=tuple(str(config) for config in configs),
+                overrides=settings | parent.child_settings(f"fold {fold}"),
+                tracking=tracking,
+                verbose=verbose,
+            )
+            for fold in folds
+        ]
+        train_folds(trainings, jobs=jobs)
+        weights = [describe(training.folder / "model.pt") for training in trainings]
         out_of_fold = _out_of_fold(
             bundle, usable, folds, weights, out, cache, _failed_rows(listed, failures, "training")
         )
@@ -202,34 +214,6 @@ def image_key(row: Mapping[str, Any]) -> str:
 def _failed_rows(listed: Datalist, failures: Mapping[str, str], section: str) -> list[dict[str, Any]]:
     rows = [row for row in listed.rows(section) if image_key(row) in failures]
     return [prediction_row(row, error=failures[image_key(row)], qc="fail", qc_reasons="not read") for row in rows]
-
-
-def _train_fold(
-    bundle: str,
-    fold: int,
-    folder: Path,
-    configs: Sequence[str | Path],
-    settings: Mapping[str, Any],
-    tracking: str | None,
-    parent: TrackedParent,
-    verbose: bool,
-) -> None:
-    if (folder / "complete.json").is_file() and (folder / "model.pt").is_file():
-        logger.info("fold %d: already trained", fold)
-        return
-    own: dict[str, Any] = {**settings, "fold": fold, "ckpt_dir": folder, "output_dir": folder}
-    if tracking:
-        own |= {"tracking_uri": parent.uri, "run_name": f"fold {fold}", "parent_run_id": parent.run_id}
-    run_bundle(
-        bundle, "training", ["train.json", *configs], overrides=own, tracking=tracking, verbose=verbose,
-        added=("tracking_uri",),
-    )  # fmt: skip
-    record = json.loads((folder / "model.json").read_text())
-    if not training_is_complete(folder, int(record["epoch"])):
-        raise InputError("the training of the fold did not finish", source=folder, remedy="run the command again")
-    (folder / "complete.json").write_text(json.dumps({"epoch": record["epoch"], "validation": record["validation"]}))
-    (folder / "last.pt").unlink()
-    logger.info("fold %d: %s", fold, ", ".join(f"{k} {v:.2f}" for k, v in record["validation"].items()))
 
 
 def _out_of_fold(

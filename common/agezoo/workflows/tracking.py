@@ -62,6 +62,12 @@ class TrackedParent:
             kept.write_text(self.run_id + "\n")
         return self
 
+    def child_settings(self, name: str) -> dict[str, Any]:
+        """Config settings that make a bundle's run a child of this one; none when tracking is off."""
+        if not self.enabled:
+            return {}
+        return {"tracking_uri": self.uri, "run_name": name, "parent_run_id": self.run_id}
+
     def log(
         self,
         *,
