@@ -27,7 +27,7 @@ LAYERS = {
     **dict.fromkeys(("engines", "explain"), 3),
     **dict.fromkeys(("networks", "losses", "transforms", "analysis"), 2),
     **dict.fromkeys(("data", "phantoms"), 1),
-    **dict.fromkeys(("errors", "lazy", "registry", "version", "__init__"), 0),
+    **dict.fromkeys(("child_processes", "errors", "lazy", "registry", "version", "__init__"), 0),
 }
 # Prediction runs a bundle, cross-validation predicts; the modules themselves do not import in circles (tested below).
 PEERS = {("predict", "workflows"), ("workflows", "predict"), ("cli", "commands")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from pathlib import Path
 
@@ -125,3 +126,14 @@ def test_fine_tuning_from_altered_weights_is_refused(tmp_path: Path) -> None:
 def test_two_starts_at_once_are_refused() -> None:
     with pytest.raises(WeightsError, match=r"either pretrained or start_from, not both; found: a\.pth and b\.pt"):
         initialise(resnet(), pretrained="a.pth", start_from="b.pt")
+
+
+def test_random_head_tells_people_apart_by_about_the_cohorts_spread() -> None:
+    """Scaled by the SD of the ages (10 years), so that a head in standardised units starts with usual weights."""
+    torch.manual_seed(0)
+    untouched = nn.Linear(8, 2)
+    network = nn.Module()
+    network.fc = copy.deepcopy(untouched)
+    initialise(network, ages_years=[40.0, 60.0])
+    assert torch.allclose(network.fc.weight[0], 10.0 * untouched.weight[0])
+    assert torch.equal(network.fc.weight[1], untouched.weight[1])

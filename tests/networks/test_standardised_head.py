@@ -69,7 +69,7 @@ def test_first_steps_move_the_ages_by_more(image: Tensor) -> None:
     """What it is for: with a step of equal size the ages move about SD times as far."""
     moved = []
     for standardised in (False, True):
-        network: nn.Module = initialise(Trunk(), ages_years=AGES_YEARS)
+        network: nn.Module = Trunk()
         if standardised:
             network = StandardisedHead(network, AGES_YEARS)
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)

@@ -30,8 +30,9 @@ def initialise(
     Parameters
     ----------
     ages_years
-        Training ages. The head's biases start at their mean and log SD, so that the first step begins where guessing
-        the mean ends instead of spending epochs to get from 0 to the cohort's age.
+        Training ages. The head's biases start at their mean and log SD, and the random weights of the mean are scaled
+        by their SD, so that the first step begins where guessing the mean ends instead of spending epochs to get from
+        0 to the cohort's age.
     pretrained
         A state dict of the same layout, e.g. torchvision's ImageNet ``resnet18``. Every tensor outside `fresh` must be
         there and fit; nothing is skipped silently.
@@ -83,4 +84,7 @@ def initialise(
             raise ValueError(f"the head {head!r} must be a linear layer with two outputs and a bias")
         with torch.no_grad():
             layer.bias.copy_(torch.tensor([float(ages.mean()), math.log(spread)]))
+            # The random weights then tell people apart by about the cohort's spread, not by less than a year; smaller
+            # ones leave the trunk to learn the SD first and the mean age late.
+            layer.weight[0].mul_(spread)
     return network

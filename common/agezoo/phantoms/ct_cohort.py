@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from agezoo.data.child_processes import children_with_threads
+from agezoo.child_processes import children_with_threads
 from agezoo.phantoms.ct_cohort_folder import (
     DESCRIPTION,
     TABLE,

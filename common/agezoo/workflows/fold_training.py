@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from agezoo.data.child_processes import children_with_threads
+from agezoo.child_processes import children_with_threads
 from agezoo.engines.training_checkpoint import training_is_complete
 from agezoo.errors import InputError
 from agezoo.workflows.bundle_run import run_bundle, setting_value
