@@ -100,11 +100,11 @@ def grade_figures(part: pd.DataFrame) -> dict[str, Any]:
     dict
         ``n``, ``n_not_applicable``, ``n_failed``; the figures of
         :func:`agezoo.analysis.agreement.evaluate_pairs` with the perturbed scan's age as first and the baseline as
-        second (None for fewer than 3 scans, but for the mean difference); ``share_changed_over_5_years``;
-        ``n_with_sd`` and ``baseline_inside_90``: the share of scans whose baseline age lies within the perturbed
-        scan's predicted 90 % interval (a total SD taken as normal), which tells whether the model knows that it knows
-        less; ``mean_sd_years``; ``n_impossible``: ages below 0 or above 120 years; where ages are known ``n_with_age``, ``mae_years``, ``baseline_mae_years`` of the same
-        scans and ``mae_change_years``.
+        second (None for fewer than 3 scans, but for the mean difference); ``n_impossible`` (ages below 0 or above 120
+        years) and ``share_changed_over_5_years``; ``n_with_sd``, ``mean_sd_years`` and ``baseline_inside_90``: the
+        share of scans whose baseline age lies within the perturbed scan's predicted 90 % interval (a total SD taken as
+        normal), which tells whether the model knows that it knows less; where ages are known ``n_with_age``,
+        ``mae_years``, ``baseline_mae_years`` of the same scans and ``mae_change_years``.
     """
     predicted = part["predicted_age_years"].astype(float)
     known = part[predicted.notna() & part["baseline_age_years"].notna()].astype(

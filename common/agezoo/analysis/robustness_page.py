@@ -20,7 +20,6 @@ from agezoo.analysis.plots.perturbed_views import PerturbedView, plot_perturbed_
 from agezoo.analysis.plots.robustness import plot_agreement_overview, plot_differences, plot_error_overview
 from agezoo.analysis.robustness import NONE, repeat_pairs, robustness_figures
 from agezoo.data.atomic import written_atomically
-from agezoo.transforms.perturb.catalogue import PERTURBATIONS
 from agezoo.version import __version__
 
 _SHOWN_FAILURES = 100
@@ -32,6 +31,7 @@ def write_robustness(
     *,
     bundle: str,
     seed: int,
+    texts: Mapping[str, tuple[str, str]] | None = None,
     example: str = "",
     views: Sequence[PerturbedView] = (),
 ) -> dict[str, Any]:
@@ -45,6 +45,8 @@ def write_robustness(
         Folder of the results.
     bundle, seed
         What predicted, and the seed of what was left to chance in the perturbations.
+    texts
+        Heading and description of the perturbations by name; the bare name is the heading of others.
     example, views
         Name of one scan and what the network saw of it, the unperturbed view first.
 
@@ -62,16 +64,16 @@ def write_robustness(
         "weights_sha256": _only(table["weights_sha256"]),
         **robustness_figures(table),
     }
-    titles = {name: p.title for name, p in PERTURBATIONS.items()}
-    pictures = {plot.name: plot for plot in _plots(table, figures, titles, views)}
+    titles = {name: title for name, (title, _) in (texts or {}).items()}
+    pictures = {plot.name: (plot, rendered(plot.figure, "png")) for plot in _plots(table, figures, titles, views)}
     page = (
         _environment()
         .get_template("robustness_page.html.j2")
         .render(
             figures=figures,
             titles=titles,
-            descriptions={name: p.description for name, p in PERTURBATIONS.items()},
-            plots={name: _shown(plot) for name, plot in pictures.items()},
+            descriptions={name: description for name, (_, description) in (texts or {}).items()},
+            plots={name: _shown(*picture) for name, picture in pictures.items()},
             example=example,
             failures=_failures(table),
             phantom="phantom" in set(table["weights_origin"].dropna()),
@@ -83,9 +85,9 @@ def write_robustness(
         )
     )
     (out / "plots").mkdir(parents=True, exist_ok=True)
-    for plot in pictures.values():
-        with written_atomically(out / "plots" / f"{plot.name}.png") as temporary:
-            temporary.write_bytes(rendered(plot.figure, "png"))
+    for name, (_, png) in pictures.items():
+        with written_atomically(out / "plots" / f"{name}.png") as temporary:
+            temporary.write_bytes(png)
     with written_atomically(out / "robustness.json") as temporary:
         text = json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -144,8 +146,8 @@ def _plots(
         )
 
 
-def _shown(plot: Plot) -> dict[str, str]:
-    content = base64.b64encode(rendered(plot.figure, "png")).decode("ascii")
+def _shown(plot: Plot, png: bytes) -> dict[str, str]:
+    content = base64.b64encode(png).decode("ascii")
     return {"uri": f"data:image/png;base64,{content}", "alt": plot.alt, "reading": plot.reading}
 
 

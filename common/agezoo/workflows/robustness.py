@@ -19,6 +19,7 @@ from agezoo.analysis.robustness_page import write_robustness
 from agezoo.data.atomic import written_atomically
 from agezoo.engines.cohort_dataset import image_fingerprint
 from agezoo.errors import InputError
+from agezoo.explain.overlay import split_projections
 from agezoo.networks.weights import WeightsFile, ensemble_origin, ensemble_sha256, find_weights
 from agezoo.predict.cases import find_cases
 from agezoo.registry import bundle_facts, bundle_root, bundle_version
@@ -114,7 +115,15 @@ def robustness(
                 found=next(iter(table["error"].dropna()), "no case"),
             )
         example, views = _example(rows, table, predictor, chosen, seed=seed)
-    figures = write_robustness(table, out, bundle=bundle, seed=seed, example=example, views=views)
+    figures = write_robustness(
+        table,
+        out,
+        bundle=bundle,
+        seed=seed,
+        texts={name: (p.title, p.description) for name, p in PERTURBATIONS.items()},
+        example=example,
+        views=views,
+    )
     return Robustness(table, figures, out / "robustness.html")
 
 
@@ -187,7 +196,7 @@ def _example(
         for line in table.to_dict("records")
         if [_text(line[key]) for key in ("subject_id", "session", "image")] == wanted and not _text(line["error"])
     }
-    views = [PerturbedView("as it is", predictor.prepare(item).numpy(), extent_mm(item), middle["predicted_age_years"])]
+    views = [_view("as it is", predictor, item, middle["predicted_age_years"])]
     for name, grades in chosen.items():
         perturbation = PERTURBATIONS[name]
         usable = [grade for grade in grades if (name, grade) in ages]
@@ -195,9 +204,13 @@ def _example(
             grade = max(usable, key=perturbation.strength)
             altered = perturbed_item(item, row, name, grade, seed=seed)
             title = f"{perturbation.title}, {perturbation.graded(grade)}"
-            image = predictor.prepare(altered).numpy()
-            views.append(PerturbedView(title, image, extent_mm(altered), ages[name, grade]))
+            views.append(_view(title, predictor, altered, ages[name, grade]))
     return " ".join(filter(None, wanted[:2])), views
+
+
+def _view(title: str, predictor: BundlePredictor, item: Mapping[str, Any], age_years: float) -> PerturbedView:
+    coronal, sagittal = split_projections(predictor.prepare(item).numpy())
+    return PerturbedView(title, coronal, sagittal, extent_mm(item), age_years)
 
 
 def _text(value: Any) -> str:

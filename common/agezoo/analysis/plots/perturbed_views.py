@@ -10,8 +10,6 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from agezoo.transforms.display import display_views
-
 _COLUMNS = 4
 _CELL_INCHES = (3.0, 3.15)
 
@@ -24,8 +22,8 @@ class PerturbedView:
     ----------
     title
         Perturbation and grade.
-    image
-        The network's input, coronal view first, in 0..1.
+    coronal, sagittal
+        The two views of the network's input in 0..1, the first row at the head.
     extent_mm
         Extent of the scan towards left, front and head.
     predicted_age_years
@@ -33,7 +31,8 @@ class PerturbedView:
     """
 
     title: str
-    image: np.ndarray
+    coronal: np.ndarray
+    sagittal: np.ndarray
     extent_mm: tuple[float, float, float]
     predicted_age_years: float
 
@@ -54,18 +53,16 @@ def plot_perturbed_views(views: Sequence[PerturbedView]) -> Figure:
         axes.set_axis_off()
     baseline = views[0].predicted_age_years
     for index, (axes, view) in enumerate(zip(cells, views, strict=False)):
-        coronal, sagittal = display_views(view.image)
         left, front, head = view.extent_mm
         gap = 0.04 * left
         grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0, "interpolation": "bilinear"}
-        axes.imshow(coronal, extent=(0, left, 0, head), **grey)
-        # The front of the body at the viewer's left, as in the pictures of single cases.
-        axes.imshow(sagittal[:, ::-1], extent=(left + gap, left + gap + front, 0, head), **grey)
+        axes.imshow(view.coronal, extent=(0, left, 0, head), **grey)
+        axes.imshow(view.sagittal, extent=(left + gap, left + gap + front, 0, head), **grey)
         axes.set_xlim(0, left + gap + front)
         axes.set_ylim(0, head)
         axes.set_aspect("equal", anchor="N")
         age = f"{view.predicted_age_years:.1f} years"
         if index:
-            age += f" ({view.predicted_age_years - baseline:+.1f})".replace("-", "−")
-        axes.set_title("\n".join([*textwrap.wrap(view.title, 46), age]), fontsize=8)
+            age += f" ({view.predicted_age_years - baseline:+.1f})"
+        axes.set_title("\n".join([*textwrap.wrap(view.title, 46), age.replace("-", "−")]), fontsize=8)
     return figure
