@@ -12,7 +12,18 @@ from agezoo.errors import AgeZooError
 from agezoo.registry import BUNDLES
 from agezoo.version import __version__
 
-VERBS = ("phantom", "datalist", "check", "crossval", "predict", "evaluate", "weights", "package", "robustness")
+VERBS = (
+    "phantom",
+    "datalist",
+    "check",
+    "crossval",
+    "predict",
+    "evaluate",
+    "weights",
+    "package",
+    "robustness",
+    "localise",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

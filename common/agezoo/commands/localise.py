@@ -19,7 +19,6 @@ def add_parser(verbs: Any) -> None:
         "measure whether the maps find the labelled regions: pointing game and energy inside, beside an untrained\n"
         "network, the image's brightness and random maps. Use scans that the weights were not trained on. Writes\n"
         "localisation.csv, .json and .html, and gallery/ with the maps of three cases.",
-        "  agezoo phantom ct_age --subjects 12 --seed 11 --out cohort\n"
         "  agezoo localise ct_age cohort --out localisation --weights phantom\n"
         "  agezoo localise ct_age cohort --out localisation --methods score_cam,grad_cam --limit 5",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -144,7 +144,10 @@ def explain(
     )
     looks_at_layer = name in _SCORE_CAM_METHODS or CAPTUM_METHODS[name].needs_layer
     if looks_at_layer and isinstance(network, AgeEnsemble):
-        return _scaled(np.mean([_one_map(name, member, image, options) for member in network.members], axis=0), options)
+        # Masked as a whole: a member's largest value, by which its map is scaled, may lie beside the patient.
+        apart = replace(options, mask_outside_patient=False)
+        maps = [_one_map(name, member, image, apart) for member in network.members]
+        return _scaled(_masked(np.mean(maps, axis=0), image, options), options)
     return _one_map(name, network, image, options)
 
 
@@ -179,9 +182,13 @@ def _one_map(name: str, network: nn.Module, image: torch.Tensor | np.ndarray, op
             values = _turned_to_positive(values) if CAPTUM_METHODS[name].needs_layer else np.abs(values)
     if options.smoothing_sd_voxels > 0:
         values = ndimage.gaussian_filter(values, options.smoothing_sd_voxels)
-    if options.mask_outside_patient:
-        values = mask_background(values, _spatial_image(image, values.ndim), background_value=options.blank_value)
-    return _scaled(values, options)
+    return _scaled(_masked(values, image, options), options)
+
+
+def _masked(values: np.ndarray, image: torch.Tensor | np.ndarray, options: _Options) -> np.ndarray:
+    if not options.mask_outside_patient:
+        return values
+    return mask_background(values, _spatial_image(image, values.ndim), background_value=options.blank_value)
 
 
 def _scaled(values: np.ndarray, options: _Options) -> np.ndarray:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from agezoo.explain.localisation import area_share, energy_inside, pointing_hit, random_map
 
@@ -19,29 +21,44 @@ _COARSE = (14, 14)
 _RANDOM_DRAWS = 25
 
 
-def with_union(regions: Mapping[str, np.ndarray], patient: np.ndarray) -> dict[str, np.ndarray]:
-    """Regions cut to the patient, without empty ones, and before them their union, :data:`ALL_REGIONS`.
+@dataclass(frozen=True)
+class CaseRegions:
+    """Where the age of one case is known to be.
 
-    Parameters
+    Attributes
     ----------
-    regions
-        Boolean masks by name, each of the image's shape.
     patient
-        Boolean mask of the patient.
-
-    Returns
-    -------
-    dict
-        Empty if nothing of any region is within the patient.
+        Boolean mask of the patient, the image's shape.
+    inside
+        Boolean masks by name, each within the patient and not empty; the first is :data:`ALL_REGIONS`, their union.
+    near
+        The same names: everything within the tolerance of the pointing game.
     """
-    inside = {name: np.asarray(region, dtype=bool) & patient for name, region in regions.items()}
-    seen = {name: region for name, region in inside.items() if region.any()}
-    return {ALL_REGIONS: np.any(list(seen.values()), axis=0), **seen} if seen else {}
+
+    patient: np.ndarray
+    inside: dict[str, np.ndarray]
+    near: dict[str, np.ndarray]
+
+    @classmethod
+    def of(
+        cls, regions: Mapping[str, np.ndarray], patient: np.ndarray, *, tolerance_voxels: float
+    ) -> CaseRegions | None:
+        """From boolean masks by name; None if nothing of any region is within the patient."""
+        cut = {name: np.asarray(region, dtype=bool) & patient for name, region in regions.items()}
+        seen = {name: region for name, region in cut.items() if region.any()}
+        if not seen:
+            return None
+        inside = {ALL_REGIONS: np.any(list(seen.values()), axis=0), **seen}
+        near = {name: ndimage.distance_transform_edt(~region) <= tolerance_voxels for name, region in inside.items()}
+        return cls(patient, inside, near)
+
+    @property
+    def parts(self) -> dict[str, np.ndarray]:
+        """The regions without their union."""
+        return {name: region for name, region in self.inside.items() if name != ALL_REGIONS}
 
 
-def region_scores(
-    saliency: np.ndarray, regions: Mapping[str, np.ndarray], patient: np.ndarray, *, tolerance_voxels: float
-) -> dict[str, dict[str, float]]:
+def region_scores(saliency: np.ndarray, regions: CaseRegions) -> dict[str, dict[str, float]]:
     """Pointing hit, energy inside and chance level per region.
 
     What lies outside the patient is left out, as it is from every picture that a user sees. A map that is empty there
@@ -52,11 +69,7 @@ def region_scores(
     saliency
         Map of the image's shape; only positive values count.
     regions
-        From :func:`with_union`.
-    patient
-        Boolean mask of the patient.
-    tolerance_voxels
-        A largest value within this distance of the region is a hit.
+        Of the case.
 
     Returns
     -------
@@ -64,30 +77,26 @@ def region_scores(
         Region -> ``pointing_hit`` and ``energy_inside`` as in :mod:`agezoo.explain.localisation`, and
         ``area_share``: the share of the patient that the region covers, which an even map would get as energy inside.
     """
-    shown = np.where(patient, saliency, 0)
+    shown = np.where(regions.patient, saliency, 0)
     return {
         name: {
-            "pointing_hit": float(np.nan_to_num(pointing_hit(shown, region, tolerance_voxels=tolerance_voxels))),
+            "pointing_hit": float(np.nan_to_num(pointing_hit(shown, regions.near[name]))),
             "energy_inside": float(np.nan_to_num(energy_inside(shown, region))),
-            "area_share": area_share(region, within=patient),
+            "area_share": area_share(region, within=regions.patient),
         }
-        for name, region in regions.items()
+        for name, region in regions.inside.items()
     }
 
 
-def random_scores(
-    regions: Mapping[str, np.ndarray], patient: np.ndarray, *, tolerance_voxels: float, seed: int
-) -> dict[str, dict[str, float]]:
+def random_scores(regions: CaseRegions, *, seed: int) -> dict[str, dict[str, float]]:
     """:func:`region_scores` of maps that know nothing and are as smooth as a CAM, mean over 25 of them."""
     draws = [
         region_scores(
-            random_map(patient.shape, coarse_shape=_COARSE, seed=seed * _RANDOM_DRAWS + draw),
-            regions,
-            patient,
-            tolerance_voxels=tolerance_voxels,
+            random_map(regions.patient.shape, coarse_shape=_COARSE, seed=seed * _RANDOM_DRAWS + draw), regions
         )
         for draw in range(_RANDOM_DRAWS)
     ]
     return {
-        name: {score: float(np.mean([draw[name][score] for draw in draws])) for score in SCORES} for name in regions
+        name: {score: float(np.mean([draw[name][score] for draw in draws])) for score in SCORES}
+        for name in regions.inside
     }

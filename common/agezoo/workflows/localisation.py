@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +29,7 @@ from agezoo.explain.attribution import METHODS, explain
 from agezoo.explain.background import background_share, foreground
 from agezoo.explain.captum_methods import CAPTUM_METHODS
 from agezoo.explain.method_gallery import write_method_gallery
-from agezoo.explain.region_scores import random_scores, region_scores, with_union
+from agezoo.explain.region_scores import CaseRegions, random_scores, region_scores
 from agezoo.networks.age_ensemble import AgeEnsemble
 from agezoo.networks.weights import ensemble_origin, ensemble_sha256, find_weights, load_ensemble, recorded_settings
 from agezoo.networks.weights_conversion import configured_network
@@ -49,8 +50,7 @@ _FIELD_OF_VIEW_TOLERANCE_MM = 1.0
 class _Case:
     scan: MaskedScan
     image: np.ndarray
-    regions: dict[str, np.ndarray]
-    patient: np.ndarray
+    regions: CaseRegions
 
 
 def localise(
@@ -140,7 +140,9 @@ def localise(
         if len(pictures) < _GALLERY_CASES:
             caption = f"{scan.name}, age {scan.age_years:.1f}: {len(files)} trained member{'s' * (len(files) > 1)}"
             picture = out / "gallery" / f"case_{len(pictures) + 1}.png"
-            pictures.append((caption, write_method_gallery(picture, case.image, _parts(case), maps, title=caption)))
+            pictures.append(
+                (caption, write_method_gallery(picture, case.image, case.regions.parts, maps, title=caption))
+            )
     steps.close()
     if not rows:
         raise InputError("no scan of the cohort could be used", source=str(cohort), found=", ".join(skipped[:5]))
@@ -211,19 +213,27 @@ def _reader(root: Path, scans: Sequence[MaskedScan]) -> Callable[[int], _Case]:
                 expected=" x ".join(f"{size:.0f}" for size in image_extent_mm) + " mm, the scan's field of view",
             )
         names = label_names(scan.mask, labels.hu)
-        patient = foreground(image)
         projected = project_labels(labels.hu, list(names.values())) if names else np.zeros((0, *image.shape), bool)
-        regions = with_union(dict(zip(names, projected, strict=True)), patient)
-        if not regions:
+        regions = CaseRegions.of(
+            dict(zip(names, projected, strict=True)), foreground(image), tolerance_voxels=TOLERANCE_PIXELS
+        )
+        if regions is None:
             raise InputError("no region of the mask lies in the projected slabs", source=scan.mask)
-        return _Case(scan, image, regions, patient)
+        return _Case(scan, image, regions)
 
     return read
 
 
-def _parts(case: _Case) -> dict[str, np.ndarray]:
-    """The regions without their union."""
-    return dict(list(case.regions.items())[1:])
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Keep what Score-CAM says of each untrained or poor network to itself; here the figures tell it."""
+    remarks = logging.getLogger("agezoo.explain.score_cam")
+    level = remarks.level
+    remarks.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        remarks.setLevel(level)
 
 
 def _scores_of_case(
@@ -248,23 +258,22 @@ def _scores_of_case(
         for method in methods:
             start = time.perf_counter()
             # Unmasked, because the share on the background is measured too; the scores leave the background out.
-            saliency = explain(network, case.image[None], method, signed=False, mask_outside_patient=False, seed=seed)
+            with _without_remarks():
+                saliency = explain(
+                    network, case.image[None], method, signed=False, mask_outside_patient=False, seed=seed
+                )
             seconds = time.perf_counter() - start
             add(
                 network_name,
                 method,
-                region_scores(saliency, case.regions, case.patient, tolerance_voxels=TOLERANCE_PIXELS),
+                region_scores(saliency, case.regions),
                 background_share=background_share(saliency, case.image),
                 seconds=seconds,
             )
             if network_name == "trained":
-                inside = np.where(case.patient, saliency, 0)
+                inside = np.where(case.regions.patient, saliency, 0)
                 shown[method] = inside / max(float(inside.max()), 1e-12)
             step()
-    add(
-        "none",
-        "image_brightness",
-        region_scores(case.image, case.regions, case.patient, tolerance_voxels=TOLERANCE_PIXELS),
-    )
-    add("none", "random_map", random_scores(case.regions, case.patient, tolerance_voxels=TOLERANCE_PIXELS, seed=seed))
+    add("none", "image_brightness", region_scores(case.image, case.regions))
+    add("none", "random_map", random_scores(case.regions, seed=seed))
     return rows, shown
