@@ -100,7 +100,7 @@ def test_map_is_not_empty_when_every_dimmed_image_moves_the_age_the_wrong_way(im
             brightness = image.mean(dim=(1, 2, 3))
             return 50 + 100 * brightness * (0.9 - brightness)
 
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="agezoo"):
         saliency = score_cam(Ridge(), image_2d + 0.35, "features")
     assert saliency.max() == 1
     assert "turned" in caplog.text

@@ -42,7 +42,8 @@ def write_method_gallery(
     regions
         Boolean masks by name, shape of the image.
     maps
-        Saliency by method, shape of the image, 0..1.
+        Saliency by method, shape of the image, not negative. Colours end at the 99.7th percentile of what is above 0,
+        because a pixel-wise map shown up to its largest value is a few bright dots on nothing.
     title
         Heading.
 
@@ -72,7 +73,7 @@ def write_method_gallery(
         _outline(panels[0], region, colours[name])
     everything = np.any(list(regions.values()), axis=0)
     for axes, (name, saliency) in zip(panels[1:], maps.items(), strict=False):
-        heat = _side_by_side(saliency)
+        heat = _side_by_side(_brightened(saliency))
         axes.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * np.clip(1.5 * heat, 0, 1), aspect="auto")
         _outline(axes, everything, "#7fd4ff")
         axes.set_title(name, fontsize=9, pad=3)
@@ -91,6 +92,11 @@ def write_method_gallery(
     with written_atomically(target) as temporary:
         figure.savefig(temporary, dpi=dpi)
     return target
+
+
+def _brightened(saliency: np.ndarray) -> np.ndarray:
+    above = saliency[saliency > 0]
+    return np.clip(saliency / np.percentile(above, 99.7), 0, 1) if above.size else saliency
 
 
 def _side_by_side(plane: np.ndarray) -> np.ndarray:
