@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 # A full-size ResNet-18 has 256 maps to try; five members would keep two cores busy for half a minute per picture.
 # Half of the maps, chosen to lie far apart, in half the precision take a third of that and give the same map
 # (correlation with the exact one 0.99 and more); with a third of the maps it falls to 0.98. One member instead of five
-# would be as fast, but shows another map (correlation with the ensemble's 0.02 to 0.98 with phantom weights).
+# would be as fast, but shows another map (correlation with the ensemble's 0.84 to 0.97 with phantom weights).
 _TRIED_MAPS_ON_CPU = 128
 # Networks with fewer parameters, all members together, are explained exactly: that takes them seconds, and rounding
 # can change a member's map whose weights hardly differ from 0.
