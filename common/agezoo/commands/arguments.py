@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from agezoo.registry import BUNDLES
@@ -24,3 +25,15 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
     """The positional name of a bundle that is ready."""
     ready = [name for name, facts in BUNDLES.items() if facts.state == "ready"]
     parser.add_argument("bundle", choices=ready, metavar="BUNDLE", help=f"one of: {', '.join(ready)}")
+
+
+def add_scans(parser: argparse.ArgumentParser) -> None:
+    """The scans to predict, where the results go, and the weights to ask."""
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="DICOM folder, .nii/.nii.gz or datalist")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument(
+        "--weights",
+        default="installed",
+        help="a weight file, a folder (e.g. of agezoo crossval: all its models are asked as an ensemble), 'installed' "
+        "(default), or 'phantom' to try the pipeline with weights whose ages mean nothing for real people",
+    )

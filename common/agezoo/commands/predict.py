@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from agezoo.commands.arguments import add_bundle, add_verb
+from agezoo.commands.arguments import add_bundle, add_scans, add_verb
 
 
 def add_parser(verbs: Any) -> None:
@@ -22,14 +21,7 @@ def add_parser(verbs: Any) -> None:
         "  agezoo predict ct_age patient.nii.gz --out results --weights phantom",
     )
     add_bundle(parser)
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="DICOM folder, .nii/.nii.gz or datalist")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
-    parser.add_argument(
-        "--weights",
-        default="installed",
-        help="a weight file, a folder (e.g. of agezoo crossval: all its models are asked as an ensemble), 'installed' "
-        "(default), or 'phantom' to try the pipeline with weights whose ages mean nothing for real people",
-    )
+    add_scans(parser)
     parser.add_argument("--saliency", default="score_cam", help="map over the anatomy, or 'none' (default score_cam)")
     parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
     parser.add_argument("--device", help="for example cuda:0 or cpu (default: the first GPU, else the CPU)")

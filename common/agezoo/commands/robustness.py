@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from agezoo.commands.arguments import add_bundle, add_verb
+from agezoo.commands.arguments import add_bundle, add_scans, add_verb
 from agezoo.errors import InputError
 from agezoo.transforms.perturb.catalogue import PERTURBATIONS
 
@@ -28,13 +27,7 @@ def add_parser(verbs: Any) -> None:
         "  agezoo robustness ct_age scan.nii.gz --out robustness --grades noise=20,40 hu_offset=-30,30",
     )
     add_bundle(parser)
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="DICOM folder, .nii/.nii.gz or datalist")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
-    parser.add_argument(
-        "--weights",
-        default="installed",
-        help="a weight file, a folder, 'installed' (default) or 'phantom', as for agezoo predict",
-    )
+    add_scans(parser)
     parser.add_argument(
         "--perturbations",
         metavar="NAMES",
