@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from agezoo.analysis.html_page import data_uri, page_environment
 from agezoo.analysis.localisation_summary import TRAINED, WHOLE
 from agezoo.data.atomic import written_atomically
 from agezoo.version import __version__
@@ -33,24 +31,21 @@ def write_localisation_page(
     whole = {key[:2]: row for key, row in summary.items() if key[2] == WHOLE}
     methods = [method for network, method in whole if network == TRAINED]
     regions = list(dict.fromkeys(region for _, _, region in summary if region != WHOLE))
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("localisation_page.html.j2").render(
-        content=content,
-        methods=sorted(methods, key=lambda name: -whole[TRAINED, name]["energy_inside"]["value"]),
-        controls=[method for network, method in whole if network == "none"],
-        regions=regions,
-        whole=whole,
-        summary=summary,
-        gallery=[(caption, _embedded(picture)) for caption, picture in gallery],
-        figure=_figure,
-        made_on=date.today().isoformat(),
-        version=__version__,
+    page = (
+        page_environment()
+        .get_template("localisation_page.html.j2")
+        .render(
+            content=content,
+            methods=sorted(methods, key=lambda name: -whole[TRAINED, name]["energy_inside"]["value"]),
+            controls=[method for network, method in whole if network == "none"],
+            regions=regions,
+            whole=whole,
+            summary=summary,
+            gallery=[(caption, _embedded(picture)) for caption, picture in gallery],
+            figure=_figure,
+            made_on=date.today().isoformat(),
+            version=__version__,
+        )
     )
     target = Path(path)
     with written_atomically(target) as temporary:
@@ -68,4 +63,4 @@ def _figure(row: Mapping[str, Any] | None, name: str, digits: int = 2) -> str:
 
 
 def _embedded(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+    return data_uri(path.read_bytes())

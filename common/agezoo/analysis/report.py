@@ -6,7 +6,6 @@ policy forbids it to.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from agezoo.analysis.bootstrap import MIN_SUBJECTS
+from agezoo.analysis.html_page import data_uri, page_environment
 from agezoo.analysis.report_sections import (
     EvaluatedSection,
     PairsSection,
@@ -180,7 +178,7 @@ def write_report(
     }
     has_pairs = any(isinstance(section, PairsSection) for section in sections)
     page = (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             title=title,
@@ -194,7 +192,7 @@ def write_report(
             seed=seed,
             min_subjects=MIN_SUBJECTS,
             has_pairs=has_pairs,
-            data_uri=_data_uri,
+            data_uri=data_uri,
         )
     )
     _write(Path(out), metrics, page, done)
@@ -208,22 +206,8 @@ def _embedded(path: str | os.PathLike[str]) -> str:
         raise InputError("picture for the gallery cannot be read", source=path, found=error.strerror) from None
     for start, kind in _PICTURES.items():
         if content.startswith(start):
-            return _data_uri(content, kind)
+            return data_uri(content, kind)
     raise InputError("picture for the gallery is of another kind", source=path, expected="a PNG or JPEG file")
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _write(out: Path, metrics: dict[str, Any], page: str, sections: Sequence[EvaluatedSection]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agezoo.analysis.figure_catalogue import in_words, interval_in_words
+from agezoo.analysis.html_page import data_uri, page_environment
 from agezoo.analysis.plots.bland_altman import plot_bland_altman
 from agezoo.analysis.plots.canvas import rendered
 from agezoo.analysis.plots.catalogue import Plot
@@ -67,7 +66,7 @@ def write_robustness(
     titles = {name: title for name, (title, _) in (texts or {}).items()}
     pictures = {plot.name: (plot, rendered(plot.figure, "png")) for plot in _plots(table, figures, titles, views)}
     page = (
-        _environment()
+        page_environment()
         .get_template("robustness_page.html.j2")
         .render(
             figures=figures,
@@ -147,8 +146,7 @@ def _plots(
 
 
 def _shown(plot: Plot, png: bytes) -> dict[str, str]:
-    content = base64.b64encode(png).decode("ascii")
-    return {"uri": f"data:image/png;base64,{content}", "alt": plot.alt, "reading": plot.reading}
+    return {"uri": data_uri(png), "alt": plot.alt, "reading": plot.reading}
 
 
 def _failures(table: pd.DataFrame) -> dict[str, Any]:
@@ -168,13 +166,3 @@ def _failures(table: pd.DataFrame) -> dict[str, Any]:
 
 def _only(values: pd.Series) -> str:
     return ", ".join(sorted({str(v) for v in values.dropna()}))
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

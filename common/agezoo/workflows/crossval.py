@@ -19,7 +19,7 @@ from agezoo.predict.run import predict_rows
 from agezoo.registry import bundle_root, bundle_version
 from agezoo.workflows.bundle_run import check_settings, config_path
 from agezoo.workflows.fold_training import FoldTraining, train_folds
-from agezoo.workflows.preparation import prepare_images
+from agezoo.workflows.preparation import image_key, prepare_images
 from agezoo.workflows.tracking import TrackedParent
 
 if TYPE_CHECKING:
@@ -203,12 +203,6 @@ def _without(listed: Datalist, failures: Mapping[str, str]) -> Datalist:
         return [row for row, plain in kept if image_key(plain) not in failures]
 
     return listed.model_copy(update={s: usable(s) for s in ("training", "validation", "test")})
-
-
-def image_key(row: Mapping[str, Any]) -> str:
-    """One text per image, for looking failures up."""
-    image = row["image"]
-    return image if isinstance(image, str) else "\n".join(image)
 
 
 def _failed_rows(listed: Datalist, failures: Mapping[str, str], section: str) -> list[dict[str, Any]]:

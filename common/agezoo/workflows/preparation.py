@@ -48,7 +48,12 @@ def prepare_images(
     hidden = not sys.stderr.isatty()
     for item in tqdm(loader, total=len(dataset), desc="reading and preprocessing", unit="scan", disable=hidden):
         if item["error"]:
-            image = rows[int(item["row"])]["image"]
-            failures[image if isinstance(image, str) else "\n".join(image)] = item["error"]
+            failures[image_key(rows[int(item["row"])])] = item["error"]
             logger.warning("left out: %s", item["error"])
     return failures
+
+
+def image_key(row: Mapping[str, Any]) -> str:
+    """One text per image, for looking failures up."""
+    image = row["image"]
+    return image if isinstance(image, str) else "\n".join(image)
