@@ -31,6 +31,11 @@ class BundleFacts:
         The publication that it implements.
     state
         ``"ready"`` or ``"planned"``.
+    reader
+        What one image is: ``"volume"`` (a series of slices or a NIfTI file) or ``"radiograph"`` (one projection image:
+        a DICOM file, PNG or JPEG).
+    saliency
+        Method of the pictures that ``agezoo predict`` writes unless another is asked for.
     """
 
     name: str
@@ -39,6 +44,8 @@ class BundleFacts:
     age_range_years: tuple[float, float]
     paper: str
     state: str
+    reader: str = "volume"
+    saliency: str = "score_cam"
 
 
 BUNDLES: dict[str, BundleFacts] = {
@@ -59,6 +66,8 @@ BUNDLES: dict[str, BundleFacts] = {
             age_range_years=(40.0, 99.0),
             paper="npj Aging 2025, s41514-025-00271-8",
             state="planned",
+            reader="radiograph",
+            saliency="hires_cam",
         ),
         BundleFacts(
             name="brain_tsan",
