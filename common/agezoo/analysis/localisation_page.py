@@ -41,6 +41,7 @@ def write_localisation_page(
             regions=regions,
             whole=whole,
             summary=summary,
+            phantom=content["weights_origin"] == "phantom",
             gallery=[(caption, _embedded(picture)) for caption, picture in gallery],
             figure=_figure,
             made_on=date.today().isoformat(),
