@@ -65,7 +65,7 @@ BUNDLES: dict[str, BundleFacts] = {
             modalities=("CR", "DX", "OT"),
             age_range_years=(40.0, 99.0),
             paper="npj Aging 2025, s41514-025-00271-8",
-            state="planned",
+            state="ready",
             reader="radiograph",
             saliency="hires_cam",
         ),

@@ -29,7 +29,13 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
 
 def add_scans(parser: argparse.ArgumentParser) -> None:
     """The scans to predict, where the results go, and the weights to ask."""
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="DICOM folder, .nii/.nii.gz or datalist")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="folder or file of images (DICOM; .nii/.nii.gz for volumes, PNG or JPEG for radiographs), or a datalist",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument(
         "--weights",

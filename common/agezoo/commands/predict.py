@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from agezoo.commands.arguments import add_bundle, add_scans, add_verb
+from agezoo.registry import BUNDLES
 
 
 def add_parser(verbs: Any) -> None:
@@ -13,16 +14,18 @@ def add_parser(verbs: Any) -> None:
     parser = add_verb(
         verbs,
         "predict",
-        "predict ages for DICOM folders, NIfTI files or a datalist",
+        "predict ages for DICOM folders, image files or a datalist",
         "Predict an age with uncertainty for every case found in the inputs. Writes predictions.csv (and .parquet)\n"
         "with one row per case, and one picture per case with the map of where the age comes from. A case that\n"
         "cannot be read gets the reason in its row and never stops the others. Nothing is sent anywhere.",
         "  agezoo predict ct_age scans/ --out results --weights crossval\n"
-        "  agezoo predict ct_age patient.nii.gz --out results --weights phantom",
+        "  agezoo predict ct_age patient.nii.gz --out results --weights phantom\n"
+        "  agezoo predict spine_age radiographs/ --out results --weights crossval",
     )
     add_bundle(parser)
     add_scans(parser)
-    parser.add_argument("--saliency", default="score_cam", help="map over the anatomy, or 'none' (default score_cam)")
+    choices = ", ".join(f"{facts.name}: {facts.saliency}" for facts in BUNDLES.values() if facts.state == "ready")
+    parser.add_argument("--saliency", help=f"map over the anatomy, or 'none' (default {choices})")
     parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
     parser.add_argument("--device", help="for example cuda:0 or cpu (default: the first GPU, else the CPU)")
     parser.set_defaults(run=run)

@@ -16,5 +16,6 @@ __getattr__, __all__ = lazy_names(
         "load_datalist": "datalist",
         "read_predictions": "prediction_table",
         "read_volume": "read",
+        "transfer_split": "transfer_split",
     },
 )

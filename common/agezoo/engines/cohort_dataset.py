@@ -118,7 +118,8 @@ class CohortDataset(Dataset):
     def _cached(self, row: Mapping[str, Any], cache_dir: Path) -> dict[str, Any]:
         # MONAI's PersistentDataset is not used: it keeps nothing for a nested Compose, fails for ever on a file that a
         # kill cut short, and hides the user's error.
-        path = cache_dir / f"{image_fingerprint(row['image'], self._version)}.pt"
+        kind = image_kind(row)
+        path = cache_dir / f"{image_fingerprint(row['image'], self._version + (f' {kind}' if kind else ''))}.pt"
         if path.is_file():
             try:
                 kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -132,13 +133,18 @@ class CohortDataset(Dataset):
 
     def _prepare(self, row: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return self._preprocessing({"image": row["image"]})
+            return self._preprocessing({"image": row["image"], "modality": image_kind(row)})
         except RuntimeError as error:
             # MONAI wraps what a transform raises; the user's message is inside.
             users = user_error(error)
             if users is None:
                 raise
             raise users from None
+
+
+def image_kind(row: Mapping[str, Any]) -> str:
+    """Whether a row's image is a ``"radiograph"`` or ``"vfa"``, as the datalist says; empty where it does not."""
+    return str(row.get("modality") or (row.get("covariates") or {}).get("modality") or "")
 
 
 def transform_version(transform: Callable[..., Any]) -> str:
@@ -201,10 +207,12 @@ def _no_facts() -> dict[str, Any]:
 def _facts(prepared: Mapping[str, Any]) -> dict[str, Any]:
     """The plain facts that travel with an image; always the same keys, so that batches collate."""
     facts = prepared.get("image_facts") or {}
-    extent = facts.get("field_of_view_mm")
+    extent, placement = facts.get("field_of_view_mm"), facts.get("canvas")
     return {
         "header_age_years": float(facts.get("age_years", math.nan)),
         "header_sex": str(facts.get("sex", "")),
         "reading_notes": str(prepared.get("reading_notes", "")),
         "field_of_view_mm": torch.as_tensor([math.nan] * 3 if extent is None else extent, dtype=torch.float32),
+        "kind": str(facts.get("kind", "")),
+        "canvas": torch.as_tensor([math.nan] * 12 if placement is None else placement, dtype=torch.float32),
     }

@@ -24,7 +24,7 @@ def predict(
     *,
     weights: str | Path = "installed",
     overlays: bool = True,
-    saliency: str = "score_cam",
+    saliency: str | None = None,
     device: str | None = None,
     batch_size: int = 4,
 ) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def predict(
     overlays
         Write one picture per case.
     saliency
-        What lies over the anatomy in the pictures; ``"none"`` for nothing.
+        What lies over the anatomy in the pictures; None for the bundle's own choice, ``"none"`` for nothing.
     device
         For example ``"cuda:0"`` or ``"cpu"``; the first GPU when there is one, otherwise the CPU.
     batch_size
@@ -56,7 +56,7 @@ def predict(
     """
     facts = bundle_facts(bundle)
     files = find_weights(bundle_root(bundle), weights)
-    rows = find_cases(inputs, modality=facts.modalities[0])
+    rows = find_cases(inputs, modality=facts.modalities[0], reader=facts.reader)
     return predict_rows(
         bundle, rows, out, weights=files, overlays=overlays, saliency=saliency, device=device, batch_size=batch_size
     )
@@ -69,7 +69,7 @@ def predict_rows(
     *,
     weights: Sequence[WeightsFile],
     overlays: bool = True,
-    saliency: str = "score_cam",
+    saliency: str | None = None,
     device: str | None = None,
     batch_size: int = 4,
     cache_dir: str | Path | None = None,
@@ -83,7 +83,7 @@ def predict_rows(
         "weights": expression([str(w.path.resolve()) for w in weights]),
         "output_dir": out,
         "overlays": overlays,
-        "saliency": saliency,
+        "saliency": saliency or bundle_facts(bundle).saliency,
         "batch_size": batch_size,
     }
     if cache_dir is not None:

@@ -120,7 +120,8 @@ def cross_validate(
         )
     _claim(out, bundle, datalist, configs, overrides or {})
     cache = out / "cache"
-    failures = prepare_images(bundle, [row for _, row in _rows(listed)], cache, workers=workers)
+    rows = [row for _, row in _rows(listed)]
+    failures = prepare_images(bundle, rows, cache, configs=configs, overrides=overrides, workers=workers)
     usable = _without(listed, failures)
     used = save_datalist(usable, out / "datalist.json")
     parent = TrackedParent(tracking, out, name=f"{bundle} cross-validation", experiment=bundle)

@@ -11,12 +11,19 @@ from typing import Any
 from tqdm import tqdm
 
 from agezoo.registry import bundle_root
+from agezoo.workflows.bundle_run import config_path
 
 logger = logging.getLogger(__name__)
 
 
 def prepare_images(
-    bundle: str, rows: Sequence[Mapping[str, Any]], cache_dir: str | Path, *, workers: int = 2
+    bundle: str,
+    rows: Sequence[Mapping[str, Any]],
+    cache_dir: str | Path,
+    *,
+    configs: Sequence[str | Path] = (),
+    overrides: Mapping[str, Any] | None = None,
+    workers: int = 2,
 ) -> dict[str, str]:
     """Fill the cache that training and prediction read from, and find the images that cannot be used.
 
@@ -28,6 +35,8 @@ def prepare_images(
         Datalist rows with absolute ``image`` paths.
     cache_dir
         Where the preprocessed images are kept.
+    configs, overrides
+        Overlays behind ``train.json`` and settings, which may change the preprocessing (the size of the canvas).
     workers
         Processes that read.
 
@@ -41,7 +50,9 @@ def prepare_images(
     from agezoo.engines.cohort_dataset import CohortDataset
     from agezoo.engines.config_parts import config_part
 
-    preprocessing = config_part(bundle_root(bundle), "train.json", "preprocessing")
+    root = bundle_root(bundle)
+    files: list[str | Path] = ["train.json", *(config_path(root / "configs", config) for config in configs)]
+    preprocessing = config_part(root, files, "preprocessing", overrides)
     dataset = CohortDataset(rows, preprocessing, cache_dir=cache_dir, on_error="placeholder")
     loader = DataLoader(dataset, batch_size=None, num_workers=workers if len(rows) > 1 else 0)
     failures: dict[str, str] = {}
