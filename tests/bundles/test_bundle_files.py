@@ -13,9 +13,13 @@ from typing import Any
 
 import pytest
 
-from bundle_runs import BUNDLE, CONFIGS, REPOSITORY
+from agezoo.registry import BUNDLES, bundle_root
+from bundle_runs import REPOSITORY
 
+READY = [name for name, facts in BUNDLES.items() if facts.state == "ready"]
 CONFIG_FILES = ("train", "evaluate", "inference", "multi_gpu_train", "phantom", "metadata")
+OWN_FILES = {"spine_age": ("finetune_vfa",)}
+"""Configs that one bundle alone has."""
 COMBINATIONS = [
     ["train"],
     ["train", "phantom"],
@@ -27,12 +31,35 @@ COMBINATIONS = [
     ["inference"],
     ["inference", "phantom"],
 ]
+OWN_COMBINATIONS = {
+    "spine_age": [
+        ["train", "finetune_vfa"],
+        ["train", "finetune_vfa", "evaluate"],
+        ["train", "finetune_vfa", "phantom"],
+        ["train", "finetune_vfa", "multi_gpu_train"],
+    ]
+}
 LARGEST_FILE = 25 * 2**20
 
 
-def read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((CONFIGS / f"{name}.json").read_text())
+def configs(bundle: str) -> Path:
+    return bundle_root(bundle) / "configs"
+
+
+def read(bundle: str, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((configs(bundle) / f"{name}.json").read_text())
     return content
+
+
+EVERY_FILE = [(bundle, name) for bundle in READY for name in (*CONFIG_FILES, *OWN_FILES.get(bundle, ()))]
+EVERY_COMBINATION = [(bundle, c) for bundle in READY for c in (*COMBINATIONS, *OWN_COMBINATIONS.get(bundle, ()))]
+
+
+@pytest.fixture(params=READY)
+def bundle(request: pytest.FixtureRequest) -> str:
+    """Each bundle that is ready."""
+    name: str = request.param
+    return name
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -69,40 +96,40 @@ def tracked_files() -> list[Path]:
 
 
 @pytest.mark.parametrize("name", ["LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt"])
-def test_file_that_the_zoo_asks_for(name: str) -> None:
-    assert (BUNDLE / name).stat().st_size > 0
+def test_file_that_the_zoo_asks_for(bundle: str, name: str) -> None:
+    assert (bundle_root(bundle) / name).stat().st_size > 0
 
 
-def test_name_of_the_bundle() -> None:
+def test_name_of_the_bundle(bundle: str) -> None:
     # MONAI takes what follows `_v` in a name for the version.
-    assert "_v" not in BUNDLE.name
+    assert "_v" not in bundle_root(bundle).name
 
 
-@pytest.mark.parametrize("name", CONFIG_FILES)
-def test_no_key_is_written_twice(name: str) -> None:
+@pytest.mark.parametrize(("bundle", "name"), EVERY_FILE)
+def test_no_key_is_written_twice(bundle: str, name: str) -> None:
     # MONAI only warns of it and takes the last one.
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [key for key, _ in pairs]
         assert len(set(names)) == len(names), f"doubled key among {names}"
         return dict(pairs)
 
-    json.loads((CONFIGS / f"{name}.json").read_text(), object_pairs_hook=unique)
+    json.loads((configs(bundle) / f"{name}.json").read_text(), object_pairs_hook=unique)
 
 
-@pytest.mark.parametrize("name", CONFIG_FILES)
-def test_no_path_of_anybodys_machine(name: str) -> None:
+@pytest.mark.parametrize(("bundle", "name"), EVERY_FILE)
+def test_no_path_of_anybodys_machine(bundle: str, name: str) -> None:
     absolute = re.compile(r"(^|['\"\s=(\[])(/[A-Za-z_.~][\w.-]*/|~/|[A-Za-z]:[\\/])")
-    found = [text for text in strings(read(name)) if absolute.search(text) and not text.startswith("https://")]
+    found = [text for text in strings(read(bundle, name)) if absolute.search(text) and not text.startswith("https://")]
     # "/models" and the like are appended to a folder that the user chooses.
     assert [text for text in found if " + '/" not in text] == []
 
 
-@pytest.mark.parametrize("files", COMBINATIONS, ids="+".join)
-def test_every_reference_has_its_target(files: list[str]) -> None:
+@pytest.mark.parametrize(("bundle", "files"), EVERY_COMBINATION, ids=lambda v: v if isinstance(v, str) else "+".join(v))
+def test_every_reference_has_its_target(bundle: str, files: list[str]) -> None:
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
-    parser.read_config([str(CONFIGS / f"{name}.json") for name in files])
+    parser.read_config([str(configs(bundle) / f"{name}.json") for name in files])
     texts = [text for text in strings(parser.get()) if text.startswith(("@", "$", "%"))]
     targets = {name.replace("#", "::") for text in texts for name in re.findall(r"@([\w#:]+)", text)}
     targets |= {text[1:] for text in texts if text.startswith("%")}
@@ -110,37 +137,37 @@ def test_every_reference_has_its_target(files: list[str]) -> None:
     assert sorted(name for name in targets if name.rstrip(":") not in parser) == []
 
 
-@pytest.mark.parametrize("name", CONFIG_FILES)
-def test_every_expression_is_python(name: str) -> None:
-    for text in strings(read(name)):
+@pytest.mark.parametrize(("bundle", "name"), EVERY_FILE)
+def test_every_expression_is_python(bundle: str, name: str) -> None:
+    for text in strings(read(bundle, name)):
         if text.startswith("$"):
             ast.parse(re.sub(r"@([\w#:]+)", "reference", text[1:]), mode="exec")
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "inference"])
-def test_entry_point_has_two_names(name: str) -> None:
+def test_entry_point_has_two_names(bundle: str, name: str) -> None:
     entry = {"train": "training", "evaluate": "evaluating", "inference": "inferring"}[name]
-    config = read(name)
+    config = read(bundle, name)
     assert isinstance(config["run"], list)
     assert config[entry] == "%run", "a macro, so that an overlay's run is followed"
 
 
-@pytest.mark.parametrize("overlay", ["evaluate", "multi_gpu_train", "phantom"])
-def test_overlays_and_configs_say_what_they_are_for(overlay: str) -> None:
-    assert len(read(overlay)["_about_"]) > 100
+@pytest.mark.parametrize(("bundle", "overlay"), [pair for pair in EVERY_FILE if pair[1] != "metadata"])
+def test_overlays_and_configs_say_what_they_are_for(bundle: str, overlay: str) -> None:
+    assert len(read(bundle, overlay)["_about_"]) > 100
 
 
-def test_preprocessing_and_layout_are_not_copied() -> None:
-    train, inference = read("train"), read("inference")
-    assert inference["network_def"] == train["network_def"]
+def test_preprocessing_and_layout_are_not_copied(bundle: str) -> None:
+    train, inference = read(bundle, "train"), read(bundle, "inference")
+    assert inference["network_def"].items() <= train["network_def"].items(), "only what acts in training may differ"
     assert inference["postprocessing"] == train["postprocessing"]
     assert "config_part(" in inference["preprocessing"], "taken from train.json"
-    assert not {"preprocessing", "network_def", "loss"} & read("evaluate").keys()
+    assert not {"preprocessing", "network_def", "loss"} & read(bundle, "evaluate").keys()
 
 
-def test_a_training_is_resumed_only_with_the_same_settings() -> None:
+def test_a_training_is_resumed_only_with_the_same_settings(bundle: str) -> None:
     # Whatever decides the weights belongs to the identity that a checkpoint is compared with.
-    train = read("train")
+    train = read(bundle, "train")
     handlers = {handler["_target_"].rsplit(".", 1)[-1]: handler for handler in train["train"]["handlers"]}
     compared = set(re.findall(r"@(\w+)", handlers["TrainingCheckpoint"]["identity"]))
     plain = {name for name, value in train.items() if isinstance(value, int | float | None)}
@@ -150,8 +177,8 @@ def test_a_training_is_resumed_only_with_the_same_settings() -> None:
     assert {"datalist_sha256", "fold", "keep"} <= compared
 
 
-def test_versions_of_the_metadata_are_those_that_are_tested(pinned: dict[str, str]) -> None:
-    metadata = read("metadata")
+def test_versions_of_the_metadata_are_those_that_are_tested(bundle: str, pinned: dict[str, str]) -> None:
+    metadata = read(bundle, "metadata")
     named = {
         "monai": metadata["monai_version"],
         "torch": metadata["pytorch_version"],
@@ -161,10 +188,10 @@ def test_versions_of_the_metadata_are_those_that_are_tested(pinned: dict[str, st
     assert {name: pinned.get(requirement_name(name)) for name in named} == named
 
 
-def test_metadata_names_what_the_package_needs() -> None:
+def test_metadata_names_what_the_package_needs(bundle: str) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     needed = {requirement_name(text) for text in project["dependencies"]}
-    metadata = read("metadata")
+    metadata = read(bundle, "metadata")
     named = {requirement_name(name) for name in metadata["required_packages_version"]} | {"monai", "torch", "numpy"}
     # fire and jsonschema serve MONAI's command line and its metadata check, not the bundle's own code.
     assert needed - {"fire", "jsonschema"} == named
@@ -179,8 +206,8 @@ def test_versions_fit_the_ranges_of_the_package(pinned: dict[str, str]) -> None:
         assert pinned[requirement_name(requirement.name)] in requirement.specifier, str(requirement)
 
 
-def test_version_is_sortable_and_has_its_entry_in_the_changelog() -> None:
-    metadata = read("metadata")
+def test_version_is_sortable_and_has_its_entry_in_the_changelog(bundle: str) -> None:
+    metadata = read(bundle, "metadata")
     version = metadata["version"]
     # MONAI compares versions as text, so 0.10.0 would come before 0.9.0.
     assert re.fullmatch(r"\d\.\d\.\d", version)
@@ -198,5 +225,5 @@ def test_weights_under_version_control_have_their_record(tracked_files: list[Pat
     from agezoo.networks.weights import describe
 
     for path in tracked_files:
-        if path.suffix == ".pt" and path.is_relative_to(BUNDLE):
+        if path.suffix == ".pt" and path.is_relative_to(REPOSITORY / "bundles"):
             assert describe(path).origin in ("phantom", "published")
