@@ -15,6 +15,7 @@ __getattr__, __all__ = lazy_names(
         "ensure_phantom_datalist": "phantom_datalist",
         "load_datalist": "datalist",
         "read_predictions": "prediction_table",
+        "read_radiograph": "radiograph",
         "read_volume": "read",
         "transfer_split": "transfer_split",
     },

@@ -10,25 +10,33 @@ from pathlib import Path
 from typing import Any
 
 from agezoo.data.datalist import SECTIONS, listed_image, load_datalist
+from agezoo.data.radiograph_picture import PICTURE_SUFFIXES
+from agezoo.data.radiograph_search import find_radiographs
 from agezoo.data.read import discover_studies
 from agezoo.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+READERS = ("volume", "radiograph")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 NEVER_DICOM = (".json", ".csv", ".tsv", ".txt", ".md", ".png", ".jpg", ".html", ".pdf", ".parquet")
 
 
-def find_cases(inputs: Sequence[str | Path], *, modality: str = "CT", progress: bool = True) -> list[dict[str, Any]]:
+def find_cases(
+    inputs: Sequence[str | Path], *, modality: str = "CT", reader: str = "volume", progress: bool = True
+) -> list[dict[str, Any]]:
     """Rows for :class:`agezoo.engines.CohortDataset` from folders, files and datalists.
 
     Parameters
     ----------
     inputs
         DICOM folders (each study in them is a case), NIfTI files or folders of them, single DICOM files, or datalists
-        (``.json``, every section).
+        (``.json``, every section). With reader ``"radiograph"``: DICOM, PNG, JPEG and TIFF files, or folders of them.
     modality
-        DICOM modality to look for.
+        DICOM modality to look for; radiographs are known by more than that, so it does not matter for them.
+    reader
+        What one image is, see :class:`agezoo.registry.BundleFacts`: ``"volume"``, or ``"radiograph"``, with which every
+        image file is a case of its own, however many a study holds.
     progress
         Show a progress bar while DICOM headers are read, on a terminal.
 
@@ -36,19 +44,18 @@ def find_cases(inputs: Sequence[str | Path], *, modality: str = "CT", progress: 
     -------
     list of dict
         At least ``image`` and ``listed_image``, ``subject_id`` (the file's or folder's name as the user gave it, never
-        a name or number from a DICOM header), and ``error`` for a study without a usable series or an input
-        that does not exist or holds no case, so that the other inputs are predicted all the same.
+        a name or number from a DICOM header), and ``error`` for a study without a usable series, an image that is no
+        lateral spine, or an input that does not exist or holds no case, so that the other inputs are predicted all
+        the same. Radiographs have ``modality`` where the header tells: ``"radiograph"`` or ``"vfa"``.
     """
+    if reader not in READERS:
+        raise ValueError(f"reader must be one of {READERS}, got {reader!r}")
     rows: list[dict[str, Any]] = []
     for given in map(Path, inputs):
         try:
-            found = _cases_of(given, modality, progress and sys.stderr.isatty())
+            found = _cases_of(given, modality, reader, progress and sys.stderr.isatty())
             if not found:
-                raise InputError(
-                    "nothing to predict there",
-                    source=given,
-                    expected=f"DICOM slices of modality {modality} or .nii / .nii.gz files, in any subfolder",
-                )
+                raise InputError("nothing to predict there", source=given, expected=_expected(modality, reader))
         except InputError as error:
             found = [{**_row(given, given.name, _stem(given)), "error": str(error)}]
         rows += found
@@ -73,13 +80,40 @@ def read_cases(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _cases_of(given: Path, modality: str, progress: bool) -> list[dict[str, Any]]:
+def _expected(modality: str, reader: str) -> str:
+    if reader == "radiograph":
+        return "DICOM, PNG, JPEG or TIFF images, in any subfolder"
+    return f"DICOM slices of modality {modality} or .nii / .nii.gz files, in any subfolder"
+
+
+def _cases_of(given: Path, modality: str, reader: str, progress: bool) -> list[dict[str, Any]]:
     if not given.exists():
         raise InputError("no such file or folder", source=given)
+    if given.is_file() and given.suffix == ".json":
+        datalist = load_datalist(given)
+        return [row for section in SECTIONS for row in datalist.rows(section)]
+    return _radiographs(given, progress) if reader == "radiograph" else _volumes(given, modality, progress)
+
+
+def _radiographs(given: Path, progress: bool) -> list[dict[str, Any]]:
+    rows = []
+    for image in find_radiographs(given, progress=progress):
+        files = list(image.files)
+        listed = [given.name if path == given else path.relative_to(given).as_posix() for path in files]
+        # Slices that are no radiographs are one row, called after their folder.
+        named = Path(listed[0]) if len(files) == 1 else Path(listed[0]).parent
+        label = "_".join((*named.parts[:-1], _stem(named))) if named.name else given.resolve().name
+        row = _row(files if len(files) > 1 else files[0], listed_image(listed), label)
+        if image.error is not None:
+            row["error"] = str(image.error)
+        elif image.kind:
+            row["modality"] = image.kind
+        rows.append(row)
+    return rows
+
+
+def _volumes(given: Path, modality: str, progress: bool) -> list[dict[str, Any]]:
     if given.is_file():
-        if given.suffix == ".json":
-            datalist = load_datalist(given)
-            return [row for section in SECTIONS for row in datalist.rows(section)]
         if given.name.lower().endswith(NIFTI_SUFFIXES):
             return [_row(given, given.name, _stem(given))]
         return [_row([given], given.name, _stem(given))]
@@ -114,7 +148,7 @@ def _row(image: Path | list[Path], listed: str, subject_id: str) -> dict[str, An
 
 def _stem(path: Path) -> str:
     name = path.name
-    for suffix in (".nii.gz", ".nii", ".dcm"):
+    for suffix in (".nii.gz", ".nii", ".dcm", *PICTURE_SUFFIXES):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
