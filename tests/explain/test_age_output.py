@@ -8,6 +8,7 @@ from torch import nn
 
 from agezoo.errors import InputError
 from agezoo.explain.age_output import AgeOutput, as_age_output, expected_age, mean_age
+from agezoo.networks.age_ensemble import AgeEnsemble
 
 GAUSSIAN = torch.tensor([[61.0, 1.5], [42.0, 0.5]])
 
@@ -46,3 +47,20 @@ def test_wrapping_twice_wraps_once():
     assert as_age_output(wrapped) is wrapped
     assert isinstance(as_age_output(wrapped, lambda output: output[:, 1]).network, nn.Linear)
     assert AgeOutput(inner)(torch.zeros(4, 3)).shape == (4,)
+
+
+class KnowsItsAges(nn.Identity):
+    """Puts out logits over 40 and 80 years; (B, 2) would be taken for a mean and a log SD without its own function."""
+
+    def age_years(self, output: torch.Tensor) -> torch.Tensor:
+        probabilities = torch.softmax(output, dim=-1)
+        return (probabilities @ torch.tensor([40.0, 80.0])).reshape(len(output), -1).mean(dim=1)
+
+
+def test_the_networks_own_function_comes_first_unless_another_is_given():
+    logits = torch.log(torch.tensor([[1.0, 3.0]]))
+    assert as_age_output(KnowsItsAges())(logits).item() == pytest.approx(70.0)
+    ensemble = AgeEnsemble([KnowsItsAges(), KnowsItsAges()])
+    assert as_age_output(ensemble)(logits).tolist() == pytest.approx([70.0])
+    assert as_age_output(KnowsItsAges(), lambda output: output[:, 0])(logits).item() == 0
+    assert as_age_output(as_age_output(KnowsItsAges()))(logits).item() == pytest.approx(70.0)

@@ -7,12 +7,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from planted import PlantedNetwork, quarter, small_conv_net
+from planted import PlantedNetwork, SmallConvNet, quarter, small_conv_net
 from torch import nn
 
 from agezoo.errors import InputError, MissingExtraError
+from agezoo.explain.age_output import expected_age
 from agezoo.explain.attribution import METHODS, SIGNED_METHODS, explain
-from agezoo.explain.captum_methods import captum_map
+from agezoo.explain.captum_methods import CAPTUM_METHODS, captum_map
 from agezoo.explain.localisation import energy_inside
 from agezoo.networks.age_ensemble import AgeEnsemble
 
@@ -22,7 +23,8 @@ FINDERS = [name for name in METHODS if name != "score_cam_published"]
 @pytest.mark.parametrize("method", FINDERS)
 @pytest.mark.parametrize("slope", [40.0, -40.0])
 def test_unsigned_map_finds_the_planted_quarter(image_2d, method, slope):
-    pytest.importorskip("captum")
+    if method in CAPTUM_METHODS:
+        pytest.importorskip("captum")
     network = PlantedNetwork((32, 32), planted=3, slope=slope)
     saliency = explain(network, image_2d, method, layer="features", signed=False, steps=8)
     assert saliency.min() >= 0
@@ -40,7 +42,7 @@ def test_signed_map_is_positive_where_the_image_makes_older(image_2d, method):
     assert younger[region].mean() < -0.2
 
 
-@pytest.mark.parametrize("method", ["grad_cam", "integrated_gradients", "guided_grad_cam", "score_cam"])
+@pytest.mark.parametrize("method", ["grad_cam", "hires_cam", "integrated_gradients", "guided_grad_cam", "score_cam"])
 def test_volumes_are_explained(image_3d, method):
     pytest.importorskip("captum")
     network = PlantedNetwork((16, 16, 16), planted=2)
@@ -119,15 +121,39 @@ def test_integrated_gradients_of_an_ensemble_explain_its_mean_age(image_2d):
     assert not saliency[quarter((32, 32), 1)].any()
 
 
-def test_distributions_over_ages_are_explained_through_their_expectation(image_2d):
-    from agezoo.explain.age_output import expected_age
+class DistributionNetwork(SmallConvNet):
+    """Logits over the ages 40 to 45, which it can turn into an age itself; explained at its first convolution."""
 
+    cam_layer = "conv1"
+
+    def __init__(self) -> None:
+        super().__init__(outputs=6)
+        self.load_state_dict(small_conv_net(outputs=6).state_dict())
+        self.fc.bias.data.zero_()
+
+    def age_years(self, output: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(output, dim=-1).reshape(len(output), -1, 6).mean(dim=1) @ torch.arange(40.0, 46.0)
+
+
+def test_distributions_over_ages_are_explained_through_their_expectation(image_2d):
     network = small_conv_net(outputs=6)
     network.fc.bias.data.zero_()
     ages_years = torch.arange(40.0, 46.0)
     with pytest.raises(InputError, match="to_age="):
         explain(network, image_2d)
-    assert explain(network, image_2d, to_age=expected_age(ages_years)).max() == 1
+    expected = explain(network, image_2d, layer="conv1", to_age=expected_age(ages_years))
+    assert expected.max() == 1
+    np.testing.assert_array_equal(explain(DistributionNetwork(), image_2d), expected)
+
+
+@pytest.mark.parametrize("method", ["hires_cam", "input_x_gradient"])
+def test_an_ensemble_of_distributions_is_explained_through_its_members_ages(image_2d, method):
+    if method in CAPTUM_METHODS:
+        pytest.importorskip("captum")
+    network = DistributionNetwork()
+    found = explain(AgeEnsemble([network, network]), image_2d, method)
+    np.testing.assert_allclose(found, explain(network, image_2d, method), atol=1e-5)
+    assert np.abs(found).max() == 1
 
 
 def test_nothing_is_left_outside_the_patient_unless_asked_for(image_2d):
@@ -146,8 +172,9 @@ def test_method_that_does_not_exist_or_has_no_sign(image_2d):
         explain(small_conv_net(), image_2d, "score_cam_published", signed=True)
 
 
-def test_without_captum_the_extra_is_named_and_score_cam_still_works(image_2d, monkeypatch):
+def test_without_captum_the_extra_is_named_and_the_cams_still_work(image_2d, monkeypatch):
     monkeypatch.setitem(sys.modules, "captum", None)
-    with pytest.raises(MissingExtraError, match=r"grad_cam needs captum.*agezoo\[explain\]"):
-        explain(small_conv_net(), image_2d, "grad_cam")
-    assert explain(small_conv_net(), image_2d, "score_cam").max() == 1
+    with pytest.raises(MissingExtraError, match=r"integrated_gradients needs captum.*agezoo\[explain\]"):
+        explain(small_conv_net(), image_2d, "integrated_gradients")
+    for method in ("score_cam", "grad_cam", "hires_cam"):
+        assert np.abs(explain(small_conv_net(), image_2d, method)).max() == 1

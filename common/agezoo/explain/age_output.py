@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from agezoo.errors import InputError
+from agezoo.networks.age_ensemble import AgeEnsemble
 
 AgeFunction = Callable[[Any], torch.Tensor]
 
@@ -26,7 +27,8 @@ def mean_age(output: Any) -> torch.Tensor:
     Raises
     ------
     InputError
-        For any other form. A distribution over ages needs its own function, see :func:`expected_age`.
+        For any other form. A distribution over ages needs a function that knows its ages: the network's own
+        ``age_years``, see :func:`as_age_output`, or :func:`expected_age`.
     """
     if isinstance(output, Mapping):
         for key in ("age_years", "mean_years", "mean", "pred"):
@@ -97,7 +99,21 @@ class AgeOutput(nn.Module):
 
 
 def as_age_output(network: nn.Module, to_age: AgeFunction | None = None) -> AgeOutput:
-    """Wrap the network, unless it is wrapped already and no other function is asked for."""
+    """Wrap the network, unless it is wrapped already and no other function is asked for.
+
+    Parameters
+    ----------
+    network
+        If it has a method ``age_years`` (of an ensemble: if its first member has), that one turns its output into ages
+        unless another function is given.
+    to_age
+        From the network's output to ages in years, shape (B,); None takes the network's own, else :func:`mean_age`.
+    """
     if isinstance(network, AgeOutput):
         return network if to_age is None else AgeOutput(network.network, to_age)
-    return AgeOutput(network, to_age or mean_age)
+    return AgeOutput(network, to_age or getattr(first_member(network), "age_years", None) or mean_age)
+
+
+def first_member(network: nn.Module) -> nn.Module:
+    """First network of an ensemble; any other network itself."""
+    return network.members[0] if isinstance(network, AgeEnsemble) else network

@@ -14,6 +14,7 @@ from agezoo.explain.age_output import AgeFunction
 from agezoo.explain.background import mask_background
 from agezoo.explain.captum_methods import CAPTUM_METHODS, captum_map
 from agezoo.explain.fast_network import Precision
+from agezoo.explain.gradient_cams import GRADIENT_CAMS, gradient_cam
 from agezoo.explain.score_cam import Weighting, scale_signed, scale_unsigned, score_cam
 from agezoo.networks.age_ensemble import AgeEnsemble
 
@@ -41,12 +42,17 @@ _SCORE_CAM_METHODS: dict[str, Weighting] = {
 }
 _OTHER_NAMES = {"guided_gradcam": "guided_grad_cam", "gradcam": "grad_cam", "smoothgrad": "smooth_grad"}
 
-METHODS: tuple[str, ...] = (*_SCORE_CAM_METHODS, *CAPTUM_METHODS)
+METHODS: tuple[str, ...] = (*_SCORE_CAM_METHODS, *GRADIENT_CAMS, *CAPTUM_METHODS)
 """Every method's name."""
 
-SIGNED_METHODS: frozenset[str] = frozenset(
-    {"score_cam", "score_cam_centred", *(name for name, method in CAPTUM_METHODS.items() if method.signed)}
+LAYER_METHODS: frozenset[str] = frozenset(
+    {*_SCORE_CAM_METHODS, *GRADIENT_CAMS, *(name for name, method in CAPTUM_METHODS.items() if method.needs_layer)}
 )
+"""Methods that look at the feature maps of one layer."""
+
+_NATURALLY_SIGNED = frozenset({*GRADIENT_CAMS, *(name for name, method in CAPTUM_METHODS.items() if method.signed)})
+
+SIGNED_METHODS: frozenset[str] = frozenset({"score_cam", "score_cam_centred", *_NATURALLY_SIGNED})
 """Methods whose map can tell what makes the patient older (positive) from what makes younger (negative)."""
 
 
@@ -79,9 +85,9 @@ def explain(
     image
         One image, shape (C, *spatial) or (1, C, *spatial).
     method
-        One of :data:`METHODS`. The Score-CAMs need nothing else; the others need captum.
+        One of :data:`METHODS`. The Score-CAMs, Grad-CAM and HiResCAM need nothing else; the others need captum.
     layer
-        For the CAM methods: dotted name or module; None takes ``layer3``.
+        For the CAM methods: dotted name or module; None takes the network's ``cam_layer``, else ``layer3``.
     signed
         True: -1..1, positive where the image makes the patient older, negative where younger. False: 0..1; for a
         Score-CAM see there, for the other CAMs the positive part after the map was turned so that its sum is
@@ -102,7 +108,8 @@ def explain(
     seed
         For SmoothGrad's noise; the global random state is not touched.
     to_age
-        From the network's output to ages in years, shape (B,).
+        From the network's output to ages in years, shape (B,); None takes the network's own ``age_years`` if it has
+        one, else the mean of a point or Gaussian output.
     progress
         Show a progress bar where the method takes long.
 
@@ -127,10 +134,9 @@ def explain(
             found=method,
             expected="signed=False, or one of " + ", ".join(sorted(SIGNED_METHODS)),
         )
-    natural_sign = name in CAPTUM_METHODS and CAPTUM_METHODS[name].signed
     options = _Options(
         layer=layer,
-        signed=natural_sign if signed is None else signed,
+        signed=name in _NATURALLY_SIGNED if signed is None else signed,
         blank_value=blank_value,
         mask_outside_patient=mask_outside_patient,
         smoothing_sd_voxels=smoothing_sd_voxels,
@@ -142,8 +148,7 @@ def explain(
         to_age=to_age,
         progress=progress,
     )
-    looks_at_layer = name in _SCORE_CAM_METHODS or CAPTUM_METHODS[name].needs_layer
-    if looks_at_layer and isinstance(network, AgeEnsemble):
+    if name in LAYER_METHODS and isinstance(network, AgeEnsemble):
         # Masked as a whole: a member's largest value, by which its map is scaled, may lie beside the patient.
         apart = replace(options, mask_outside_patient=False)
         maps = [_one_map(name, member, image, apart) for member in network.members]
@@ -166,6 +171,9 @@ def _one_map(name: str, network: nn.Module, image: torch.Tensor | np.ndarray, op
             to_age=options.to_age,
             progress=options.progress,
         )
+    elif name in GRADIENT_CAMS:
+        values = gradient_cam(name, network, image, options.layer, to_age=options.to_age)
+        values = values if options.signed else _turned_to_positive(values)
     else:
         values = captum_map(
             name,

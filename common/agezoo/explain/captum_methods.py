@@ -1,4 +1,4 @@
-"""Captum's gradient and occlusion methods, asked for the sign that tells older from younger."""
+"""Captum's pixel-wise gradient and occlusion methods, asked for the sign that tells older from younger."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch import nn
 
 from agezoo.errors import MissingExtraError
 from agezoo.explain.age_output import AgeFunction, AgeOutput, as_age_output
+from agezoo.explain.gradient_cams import gradient_cam
 from agezoo.explain.network_state import evaluation_mode, find_layer, one_image, without_inplace
-from agezoo.explain.score_cam import upsample
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,6 @@ class _Request:
     @property
     def blank(self) -> torch.Tensor:
         return torch.full_like(self.image, self.blank_value)
-
-
-def _grad_cam(attr: ModuleType, request: _Request) -> torch.Tensor:
-    # Without captum's own ReLU: the sign tells older from younger.
-    found = attr.LayerGradCam(request.ages, request.layer).attribute(request.image, relu_attributions=False)
-    return upsample(found, request.image.shape[2:])
-
-
-def _hires_cam(attr: ModuleType, request: _Request) -> torch.Tensor:
-    found = attr.LayerGradientXActivation(request.ages, request.layer).attribute(request.image)
-    return upsample(found.sum(1, keepdim=True), request.image.shape[2:])
 
 
 def _integrated_gradients(attr: ModuleType, request: _Request) -> torch.Tensor:
@@ -88,7 +77,8 @@ def _guided_backprop(attr: ModuleType, request: _Request) -> torch.Tensor:
 
 def _guided_grad_cam(attr: ModuleType, request: _Request) -> torch.Tensor:
     # The magnitude of Grad-CAM, because a product of two signs would tell neither older nor younger.
-    return _guided_backprop(attr, request) * _grad_cam(attr, request).abs()
+    grad_cam = gradient_cam("grad_cam", request.ages, request.image, request.layer)
+    return _guided_backprop(attr, request) * torch.from_numpy(np.abs(grad_cam)).to(request.image)
 
 
 def _occlusion(attr: ModuleType, request: _Request) -> torch.Tensor:
@@ -113,8 +103,6 @@ class CaptumMethod:
 
 
 CAPTUM_METHODS = {
-    "grad_cam": CaptumMethod(_grad_cam, signed=True, needs_layer=True),
-    "hires_cam": CaptumMethod(_hires_cam, signed=True, needs_layer=True),
     "integrated_gradients": CaptumMethod(_integrated_gradients, signed=True),
     "input_x_gradient": CaptumMethod(_input_x_gradient, signed=True),
     "saliency": CaptumMethod(_saliency, signed=False),

@@ -1,10 +1,9 @@
-"""Looking into a network and leaving it as it was: layers by name, activations, evaluation mode."""
+"""Looking into a network and leaving it as it was: layers by name, evaluation mode, one image for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,8 @@ def find_layer(network: nn.Module, layer: str | nn.Module | None) -> nn.Module:
         Searched with all its submodules.
     layer
         Dotted name (``"layer3"``, ``"features.denseblock3"``); the end of a name is enough where only one fits.
-        None takes ``layer3``, the layer of the CT recipe and of every ResNet in torchvision's layout.
+        None takes the one that the network's class names in its attribute ``cam_layer``, else ``layer3``, the layer of
+        the CT recipe and of every ResNet in torchvision's layout.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def find_layer(network: nn.Module, layer: str | nn.Module | None) -> nn.Module:
         if any(module is layer for module in network.modules()):
             return layer
         raise InputError("the layer is not part of the network", found=type(layer).__name__)
-    wanted = "layer3" if layer is None else layer
+    wanted = str(getattr(network, "cam_layer", "layer3")) if layer is None else layer
     modules = {name: module for name, module in network.named_modules() if name}
     if wanted in modules:
         return modules[wanted]
@@ -77,38 +77,6 @@ def without_inplace(network: nn.Module) -> Iterator[None]:
     finally:
         for module in changed:
             module.inplace = True  # type: ignore[assignment]
-
-
-def layer_activations(network: nn.Module, layer: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    """Output of one layer for the images, shape (B, maps, *layer_spatial); the hook is removed in every case.
-
-    Raises
-    ------
-    InputError
-        If the layer was not used, was used more than once, or has no feature maps of the image's dimensionality.
-    """
-    seen: list[torch.Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        # Cloned because a following in-place activation would otherwise overwrite what is kept.
-        seen.append(output.detach().clone() if isinstance(output, torch.Tensor) else output)
-
-    handle = layer.register_forward_hook(keep)
-    try:
-        network(image)
-    finally:
-        handle.remove()
-    if len(seen) != 1:
-        raise InputError("the layer must be used exactly once per image", found=f"used {len(seen)} times")
-    if not isinstance(seen[0], torch.Tensor) or seen[0].ndim != image.ndim:
-        found = tuple(seen[0].shape) if isinstance(seen[0], torch.Tensor) else type(seen[0]).__name__
-        raise InputError(
-            "the layer does not put out feature maps",
-            found=found,
-            expected=f"(B, maps, {image.ndim - 2} spatial axes)",
-            remedy="choose a convolutional layer before the pooling",
-        )
-    return seen[0]
 
 
 def network_device(network: nn.Module) -> torch.device:

@@ -17,14 +17,14 @@ from tqdm import tqdm
 
 from agezoo.errors import InputError
 from agezoo.explain.age_output import AgeFunction, AgeOutput, as_age_output
+from agezoo.explain.cell_grid import CellGrid
 from agezoo.explain.fast_network import Precision, fast_age_network
-from agezoo.explain.network_state import evaluation_mode, find_layer, layer_activations, one_image
+from agezoo.explain.layer_view import layer_view
+from agezoo.explain.network_state import evaluation_mode, find_layer, one_image
 
 logger = logging.getLogger(__name__)
 
 Weighting = Literal["baseline", "centred", "published"]
-
-_INTERPOLATION = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
 def score_cam(
@@ -53,7 +53,10 @@ def score_cam(
     image
         One image, shape (C, *spatial) or (1, C, *spatial), as the network takes it.
     layer
-        Dotted name or module whose output is weighted; None takes ``layer3``.
+        Dotted name or module whose output is weighted; None takes the network's own, see
+        :func:`agezoo.explain.network_state.find_layer`. Its cells are spread over the image from where they lie
+        (:mod:`agezoo.explain.cell_grid`); the CT paper stretched the maps evenly, which shifts a ResNet's by half a
+        cell.
     weighting
         ``"baseline"``: the age of the dimmed image minus the age of a blank image. ``"published"``: the age itself,
         as the CT paper did; since that is nearly the same for every map, the result is close to the plain sum of
@@ -104,15 +107,16 @@ def score_cam(
     target = find_layer(ages.network, layer)
     with evaluation_mode(network), torch.inference_mode():
         batch = one_image(image, network)
-        maps = functional.relu(layer_activations(ages, target, batch))[0].float()
+        view = layer_view(ages, target, batch)
+        maps = functional.relu(view.maps)[0].float()
         # A constant map cannot be scaled to 0..1 and says nothing of where.
         maps = maps[maps.flatten(1).amax(1) > maps.flatten(1).amin(1)]
         if len(maps) == 0:
             logger.warning("every feature map of the layer is constant; the saliency map is empty")
             return np.zeros(batch.shape[2:], dtype=np.float32)
-        tried, lender = _choose_maps(maps, batch - blank_value, max_maps)
+        tried, lender = _choose_maps(maps, batch - blank_value, view.grid, max_maps)
         predictor = fast_age_network(ages, batch, precision=precision)
-        ages_years = _mask_ages(predictor, batch, maps[tried], blank_value, batch_size, progress)[lender]
+        ages_years = _mask_ages(predictor, batch, maps[tried], view.grid, blank_value, batch_size, progress)[lender]
         # Seen through the same predictor, so that its rounding cancels.
         blank_years, image_years = predictor(torch.cat([torch.full_like(batch, blank_value), batch])).double()
         origin = {"baseline": blank_years, "centred": ages_years.mean(), "published": 0.0}[weighting]
@@ -121,7 +125,7 @@ def score_cam(
             weights = -weights
         # Interpolation is linear: summing before it gives the same as after it, at a fraction of the work.
         summed = torch.tensordot(weights, maps.double(), dims=1)[None, None]
-        saliency = upsample(summed, batch.shape[2:])[0, 0].cpu().numpy()
+        saliency = view.grid.spread(summed)[0, 0].cpu().numpy()
     if signed:
         return scale_signed(saliency)
     if saliency.max() <= 0:
@@ -129,11 +133,6 @@ def score_cam(
         logger.debug("the dimmed images move the age the other way than the whole image; the map is turned")
         saliency = -saliency
     return scale_unsigned(saliency)
-
-
-def upsample(maps: torch.Tensor, shape: torch.Size | tuple[int, ...]) -> torch.Tensor:
-    """Maps (B, K, *spatial) linearly interpolated to another spatial shape (linear, bilinear or trilinear)."""
-    return functional.interpolate(maps, size=tuple(shape), mode=_INTERPOLATION[len(shape)], align_corners=False)
 
 
 def scale_unsigned(saliency: np.ndarray) -> np.ndarray:
@@ -151,7 +150,9 @@ def scale_signed(saliency: np.ndarray) -> np.ndarray:
     return (saliency / largest if largest > 0 else saliency).astype(np.float32)
 
 
-def _choose_maps(maps: torch.Tensor, content: torch.Tensor, max_maps: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+def _choose_maps(
+    maps: torch.Tensor, content: torch.Tensor, grid: CellGrid, max_maps: int | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Which maps to try, and for every map the place in that list of the one whose weight it takes.
 
     Two maps are alike if they leave alike images: their distance is that of the dimmed images at the layer's
@@ -164,9 +165,7 @@ def _choose_maps(maps: torch.Tensor, content: torch.Tensor, max_maps: int | None
     flat = maps.double().flatten(1)
     low = flat.amin(1, keepdim=True)
     masks = (flat - low) / (flat.amax(1, keepdim=True) - low)
-    pool = {1: functional.adaptive_avg_pool1d, 2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}
-    pooled = pool[maps.ndim - 1](content.abs().mean(1, keepdim=True), tuple(maps.shape[1:]))  # type: ignore[arg-type]
-    dimmed = masks * pooled.double().flatten()
+    dimmed = masks * grid.gather(content.abs().mean(1, keepdim=True).double()).flatten()
     strength = flat.sum(1)
     chosen = [int(strength.argmax())]
     nearest = torch.linalg.vector_norm(dimmed - dimmed[chosen[0]], dim=1)
@@ -184,6 +183,7 @@ def _mask_ages(
     predictor: AgeOutput,
     image: torch.Tensor,
     maps: torch.Tensor,
+    grid: CellGrid,
     blank_value: float,
     batch_size: int,
     progress: bool,
@@ -191,7 +191,7 @@ def _mask_ages(
     """Predicted age in years, float64 of shape (K,), of the image dimmed by each of K maps."""
     found = []
     for chunk in tqdm(maps.split(batch_size), desc="Score-CAM", unit="batch", disable=not progress, leave=False):
-        masks = upsample(chunk[:, None], image.shape[2:])
+        masks = grid.spread(chunk[:, None])
         axes = tuple(range(1, masks.ndim))
         low, high = masks.amin(axes, keepdim=True), masks.amax(axes, keepdim=True)
         masks = (masks - low) / (high - low)

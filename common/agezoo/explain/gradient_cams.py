@@ -1,0 +1,75 @@
+"""Grad-CAM and HiResCAM for age regression: one look at a layer's maps and at how the age hangs on them.
+
+Grad-CAM: Selvaraju et al., ICCV 2017, arXiv 1610.02391. HiResCAM: Draelos and Carin, arXiv 2011.08891.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from agezoo.explain.age_output import AgeFunction, as_age_output
+from agezoo.explain.layer_view import layer_view
+from agezoo.explain.network_state import evaluation_mode, find_layer, one_image
+
+
+def _grad_cam(maps: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    # Without the ReLU of the original: the sign tells older from younger.
+    mean = gradients.mean(dim=tuple(range(2, gradients.ndim)), keepdim=True)
+    return (mean * maps).sum(dim=1, keepdim=True)
+
+
+def _hires_cam(maps: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    return (gradients * maps).sum(dim=1, keepdim=True)
+
+
+GRADIENT_CAMS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "grad_cam": _grad_cam,
+    "hires_cam": _hires_cam,
+}
+"""The methods by name: from feature maps and gradients (1, K, *cells) to a map (1, 1, *cells), both with a sign."""
+
+
+def gradient_cam(
+    name: str,
+    network: nn.Module,
+    image: torch.Tensor | np.ndarray,
+    layer: str | nn.Module | None = None,
+    *,
+    to_age: AgeFunction | None = None,
+) -> np.ndarray:
+    """Unscaled map of one of :data:`GRADIENT_CAMS`, float64 of the image's spatial shape.
+
+    Positive where the layer's content makes the patient older. Grad-CAM weights each feature map by the mean of its
+    gradient over the image, HiResCAM every cell by its own, which keeps the map faithful to what the network reads
+    there. The cells are spread over the image from where they lie, see :mod:`agezoo.explain.cell_grid`.
+
+    Parameters
+    ----------
+    name
+        ``"grad_cam"`` or ``"hires_cam"``.
+    network
+        Any 2D or 3D network; its mode, weights and hooks are left as they were.
+    image
+        One image, shape (C, *spatial) or (1, C, *spatial), as the network takes it.
+    layer
+        See :func:`agezoo.explain.network_state.find_layer`.
+    to_age
+        From the network's output to ages in years, shape (B,).
+
+    Raises
+    ------
+    InputError
+        For an unknown layer, one without feature maps, or more than one image.
+    """
+    ages = as_age_output(network, to_age)
+    target = find_layer(ages.network, layer)
+    # Evaluators call this without gradients; the method needs them.
+    with torch.inference_mode(False), evaluation_mode(network):
+        view = layer_view(ages, target, one_image(image, network).clone(), gradients=True)
+    assert view.gradients is not None
+    cells = GRADIENT_CAMS[name](view.maps.double(), view.gradients.double())
+    return view.grid.spread(cells)[0, 0].cpu().numpy()
