@@ -1,4 +1,4 @@
-"""``agezoo weights``: fetch, import, list and verify the weights of a bundle."""
+"""``agezoo weights``: fetch, import, list and verify the weights of a bundle, and fetch what it starts from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb with its four actions."""
+    """Add the verb with its five actions."""
     parser = add_verb(
         verbs,
         "weights",
@@ -26,7 +26,8 @@ def add_parser(verbs: Any) -> None:
         "  agezoo weights fetch ct_age\n"
         "  agezoo weights import ct_age downloads/resnet_cv_*.tar\n"
         "  agezoo weights list ct_age\n"
-        "  agezoo weights verify ct_age",
+        "  agezoo weights verify ct_age\n"
+        "  agezoo weights imagenet spine_age --out efficientnet-b4.pth",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
@@ -55,6 +56,14 @@ def add_parser(verbs: Any) -> None:
         "paths", nargs="*", type=Path, metavar="PATH", help="files or folders instead of the installed ones"
     )
     verify.set_defaults(run=run_verify)
+
+    imagenet = actions.add_parser(
+        "imagenet", help="download the ImageNet weights that a training can start from (setting pretrained)"
+    )
+    add_bundle(imagenet)
+    imagenet.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, or a folder for it")
+    imagenet.add_argument("--url", metavar="BASE", help="folder of a mirror that holds the file under the same name")
+    imagenet.set_defaults(run=run_imagenet)
 
 
 def run_fetch(args: argparse.Namespace) -> int:
@@ -117,6 +126,16 @@ def run_verify(args: argparse.Namespace) -> int:
     for entry in entries:
         print(f"{entry.state:<10}{entry.path}")
     return 0 if all(entry.state == "ok" for entry in entries) else 1
+
+
+def run_imagenet(args: argparse.Namespace) -> int:
+    """Fetch and say how a training starts from the file."""
+    from agezoo.networks.imagenet_download import fetch_imagenet, imagenet_file
+
+    path, fetched = fetch_imagenet(imagenet_file(args.bundle), args.out, url=args.url)
+    print(f"fetched and checked: {path}" if fetched else f"already there and unaltered: {path}")
+    print(f"start a training from it with --pretrained {path}")
+    return 0
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:

@@ -2,4 +2,4 @@
 
 from agezoo.lazy import lazy_names
 
-__getattr__, __all__ = lazy_names(__name__, {"GaussianNLLLoss": "gaussian_nll"})
+__getattr__, __all__ = lazy_names(__name__, {"GaussianNLLLoss": "gaussian_nll", "MeanVarianceLoss": "mean_variance"})

@@ -7,7 +7,9 @@ __getattr__, __all__ = lazy_names(
     {
         "AgeEnsemble": "age_ensemble",
         "StandardisedHead": "standardised_head",
+        "SpineAgeNet": "spine_age_net",
         "initialise": "initial_weights",
+        "start_spine_age": "initial_ages",
         "find_weights": "weights",
         "load_ensemble": "weights",
         "load_strictly": "weights",
