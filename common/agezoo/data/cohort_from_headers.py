@@ -12,20 +12,25 @@ from agezoo.data.volume import ScanFacts
 from agezoo.errors import InputError
 
 
-def draft_from_headers(images: str | os.PathLike[str], modality: str, keep_patient_id: bool) -> CohortDraft:
-    """Every DICOM study with an age as a draft; subjects are numbered in the order of their folders."""
+def draft_from_headers(
+    images: str | os.PathLike[str], modality: str, keep_patient_id: bool, reader: str = "volume"
+) -> CohortDraft:
+    """Every DICOM study (radiograph) with an age as a draft; subjects are numbered in the order of their folders."""
     draft = CohortDraft()
-    scans = find_scans(images, modality=modality)
+    scans = find_scans(images, modality=modality, reader=reader)
+    mute, scans_are = ("NIfTI file", "studies") if reader == "volume" else ("PNG, JPEG or TIFF file", "images")
     if scans and all(scan.facts is None for scan in scans):
         raise InputError(
-            "NIfTI files do not tell the age",
+            f"{mute}s do not tell the age",
             source=images,
             remedy="bring a table with image, subject_id, age_years, sex",
         )
     usable: list[FoundScan] = []
     for scan in scans:
-        if scan.facts is None:
-            draft.left_out["NIfTI file, which does not tell the age"] += 1
+        if scan.reason:
+            draft.left_out[f"image that {scan.reason}"] += 1
+        elif scan.facts is None:
+            draft.left_out[f"{mute}, which does not tell the age"] += 1
         elif scan.error is not None:
             draft.left_out["study without a usable series"] += 1
             draft.notes.append(f"left out: {scan.error}")
@@ -41,7 +46,7 @@ def draft_from_headers(images: str | os.PathLike[str], modality: str, keep_patie
         people.setdefault(key or f"#{len(people)}", []).append(scan)
     if anonymous:
         draft.notes.append(
-            f"{anonymous} studies have no PatientID: each counts as a person of its own, so repeat scans of one "
+            f"{anonymous} {scans_are} have no PatientID: each counts as a person of its own, so repeat scans of one "
             "person could land in different folds"
         )
     width = max(4, len(str(len(people))))
@@ -60,6 +65,7 @@ def draft_from_headers(images: str | os.PathLike[str], modality: str, keep_patie
                         age_years=facts.age_years,
                         sex=known_sex(facts.sex),
                         session=f"ses-{visit}" if len(own) > 1 else None,
+                        covariates={"modality": scan.kind} if scan.kind else {},
                     ),
                 )
             )

@@ -18,9 +18,17 @@ from agezoo.errors import InputError
 
 
 def draft_from_table(
-    images: str | os.PathLike[str] | None, table: SubjectTable, modality: str, ages_from_headers: bool
+    images: str | os.PathLike[str] | None,
+    table: SubjectTable,
+    modality: str,
+    ages_from_headers: bool,
+    reader: str = "volume",
 ) -> CohortDraft:
-    """Rows of a table as a draft; what is wrong with single rows is collected in its faults."""
+    """Rows of a table as a draft; what is wrong with single rows is collected in its faults.
+
+    With reader ``"radiograph"`` the column ``modality`` (in any case) holds the kind of image, which is filled from the
+    header where the images were searched for and the cell is empty.
+    """
     draft = CohortDraft(faults=list(table.faults), notes=list(table.notes))
     if "image" not in table.fields and "subject_id" not in table.fields:
         raise InputError(
@@ -29,7 +37,7 @@ def draft_from_table(
             expected="a column image, or subject_id",
             remedy="rename the fitting column; PatientID is not taken by itself because it may identify a person",
         )
-    scans = _scans_of_rows(images, table, modality, draft)
+    scans = _scans_of_rows(images, table, modality, reader, draft)
     fill_age = ages_from_headers or "age_years" not in table.fields
     fill_sex = ages_from_headers or "sex" not in table.fields
     filled = 0
@@ -38,7 +46,7 @@ def draft_from_table(
             continue
         age, sex = row.get("age_years"), row.get("sex")
         if (age is None and fill_age) or (sex is None and fill_sex):
-            facts = scan.facts or _header_facts(scan.files[0], modality)
+            facts = scan.facts or _header_facts(scan.files[0], modality, reader)
             filled += age is None and fill_age and facts.age_years is not None
             age = facts.age_years if age is None and fill_age else age
             sex = facts.sex if sex is None and fill_sex else sex
@@ -47,7 +55,8 @@ def draft_from_table(
             draft.faults.append(f"line {row['line']}: no age, neither in the table" + (" nor in the header" * fill_age))
             continue
         values = {name: row.get(name) for name in ("session", "fold", "group", "site", "time_years", "event")}
-        values |= {"image": stored_image(scan.files), "age_years": age, "sex": sex, "covariates": row["covariates"]}
+        values |= {"image": stored_image(scan.files), "age_years": age, "sex": sex}
+        values["covariates"] = _with_kind(row["covariates"], scan) if reader == "radiograph" else row["covariates"]
         values["subject_id"] = row.get("subject_id") or f"line-{row['line']:05d}"
         try:
             draft.rows.append((section, DatalistRow.model_validate(values)))
@@ -64,7 +73,7 @@ def draft_from_table(
 
 
 def _scans_of_rows(
-    images: str | os.PathLike[str] | None, table: SubjectTable, modality: str, draft: CohortDraft
+    images: str | os.PathLike[str] | None, table: SubjectTable, modality: str, reader: str, draft: CohortDraft
 ) -> list[FoundScan | None]:
     """The scan that each row of the table means, None where that is a fault."""
     if "image" in table.fields:
@@ -75,7 +84,7 @@ def _scans_of_rows(
             "the table has no column image", source=table.path, remedy="say where the images are: --images DIR"
         )
     root = absolute_path(images)
-    scans = find_scans(root, modality=modality)
+    scans = find_scans(root, modality=modality, reader=reader)
     chosen: list[FoundScan | None] = []
     line_of: dict[FoundScan, int] = {}
     for row in table.rows:
@@ -115,6 +124,9 @@ def _matched_scan(
         draft.faults.append(f"line {row['line']}: no subject_id")
         return None
     matches = matching_scans(scans, subject, session)
+    # A frontal view beside the lateral one is not a second candidate.
+    usable = [scan for scan in matches if not scan.reason]
+    matches = usable or matches
     who = f"subject {subject!r}" + (f", session {session!r}" if session else "")
     if not matches:
         draft.faults.append(f"line {row['line']}: no image is named after {who}")
@@ -131,11 +143,22 @@ def _matched_scan(
     return matches[0]
 
 
-def _header_facts(path: Path, modality: str) -> ScanFacts:
+def _with_kind(covariates: Mapping[str, Any], scan: FoundScan) -> dict[str, Any]:
+    """Covariates whose ``modality`` is a kind of image in lower case, whatever the case of the column and the cell."""
+    kept = {name: value for name, value in covariates.items() if name.lower() != "modality"}
+    kind = next((value for name, value in covariates.items() if name.lower() == "modality"), None) or scan.kind
+    return {**kept, "modality": kind.lower() if isinstance(kind, str) else kind} if kind else kept
+
+
+def _header_facts(path: Path, modality: str, reader: str) -> ScanFacts:
+    from agezoo.data.radiograph_search import find_radiographs
     from agezoo.data.read import discover_studies
 
     if is_nifti(path):
         return ScanFacts()
+    if reader == "radiograph":
+        usable = [image for image in find_radiographs(path) if image.error is None]
+        return (usable[0].facts if len(usable) == 1 else None) or ScanFacts()
     try:
         studies = [study for study in discover_studies(path, modality=modality) if study.error is None]
     except InputError:

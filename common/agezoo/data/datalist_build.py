@@ -82,12 +82,14 @@ def build_datalist(
     bundle
         Name of the bundle that it is for; it sets the DICOM modality and the age range that is remarked on.
     images
-        Folder of NIfTI files and DICOM studies, at any depth. May be left out when the table has a column ``image``.
+        Folder of NIfTI files and DICOM studies, at any depth; for a bundle that reads radiographs, of DICOM, PNG, JPEG
+        and TIFF images. May be left out when the table has a column ``image``.
     table
         CSV with one row per image: ``image`` (relative to ``images`` or to the table), or else ``subject_id`` and,
         where a person has several scans, ``session``, both matched to whole folder and file names under ``images``;
         and ``age_years`` or ``age``, ``sex``, and optionally ``test`` (or ``split``), ``fold``, ``group``, ``site``,
-        ``time_years``, ``event``. Other columns become covariates. Without a table, subjects, ages and sexes
+        ``time_years``, ``event``. Other columns become covariates; for radiographs ``modality`` is one of them, whose
+        cells say ``radiograph`` or ``vfa``. Without a table, subjects, ages and sexes
         come from the DICOM headers, and subjects are called ``sub-0001`` and so on in the order of their folders.
     out
         The JSON file to write; image paths are stored relative to its folder.
@@ -126,9 +128,9 @@ def build_datalist(
     if layout == "autopet":
         draft = _from_autopet(images, table, facts.age_range_years, all_studies)
     elif table is not None:
-        draft = draft_from_table(images, read_subject_table(table), modality, ages_from_headers)
+        draft = draft_from_table(images, read_subject_table(table), modality, ages_from_headers, facts.reader)
     elif images is not None:
-        draft = draft_from_headers(images, modality, keep_patient_id)
+        draft = draft_from_headers(images, modality, keep_patient_id, facts.reader)
     else:
         raise InputError("nothing to build a datalist from", expected="--images, --table or both")
     _raise_all(draft.faults, table or images)

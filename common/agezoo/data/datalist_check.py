@@ -173,15 +173,17 @@ def content_faults(datalist: Datalist, *, bundle: str | None, headers: bool) -> 
     rows: Rows = list(datalist.all_rows())
     if not rows:
         return [Fault("error", "datalist", None, "it has no rows")]
+    is_radiograph = bundle is not None and bundle_facts(bundle).reader == "radiograph"
     faults = [
         *_image_faults(datalist, rows),
         *_duplicate_faults(datalist, rows),
         *_subject_faults(rows),
         *_age_faults(rows, bundle),
         *_fold_faults(datalist),
+        *(_kind_faults(rows) if is_radiograph else ()),
     ]
     if headers:
-        faults += _header_faults(datalist, rows)
+        faults += _header_faults(datalist, rows, is_radiograph)
     return faults
 
 
@@ -339,17 +341,31 @@ def _fold_faults(datalist: Datalist) -> Iterator[Fault]:
         )
 
 
-def _header_faults(datalist: Datalist, rows: Rows) -> Iterator[Fault]:
+def _kind_faults(rows: Rows) -> Iterator[Fault]:
+    from agezoo.data.radiograph_rows import kind_problem
+
+    for place in rows:
+        problem = kind_problem(place[2].covariates)
+        if problem is not None:
+            yield _fault("error", place, problem)
+
+
+def _header_faults(datalist: Datalist, rows: Rows, is_radiograph: bool) -> Iterator[Fault]:
+    from agezoo.data.radiograph_rows import image_problems
     from agezoo.data.subject_facts import age_at_scan, sex_of
 
     for place in rows:
         row = place[2]
         files = [file for file in _files_of(datalist.image_paths(row)) if file.exists()]
-        if not files or (len(files) == 1 and is_nifti(files[0])):
+        if files and is_radiograph:
+            for severity, problem in image_problems(files, row.covariates):
+                yield _fault(severity, place, problem)
+        elif not files or (len(files) == 1 and is_nifti(files[0])):
             continue
         header = _first_header(files)
         if header is None:
-            yield _fault("error", place, "neither a NIfTI file nor DICOM files")
+            if not is_radiograph:
+                yield _fault("error", place, "neither a NIfTI file nor DICOM files")
             continue
         age_years, _ = age_at_scan(*header[:3])
         if age_years is not None and row.age_years is not None:

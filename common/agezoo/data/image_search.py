@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,16 +26,20 @@ class FoundScan:
     Attributes
     ----------
     files
-        Absolute path of the NIfTI file or DICOM folder; several DICOM files where their folder holds more than
-        this study.
+        Absolute path of the NIfTI file, radiograph or DICOM folder; several DICOM files where their folder holds more
+        than this study.
     names
         Path components below the searched folder, and the file's name without suffix; what a table may refer to.
     facts
-        Header facts; None for NIfTI.
+        Header facts; None for NIfTI and for pictures without a header.
     error
         Why it cannot be used; None when it can.
     first_file
         The file to read a header from.
+    kind
+        Of a radiograph whose header tells: ``"radiograph"`` or ``"vfa"``; otherwise empty.
+    reason
+        Why a radiograph cannot be used, in a few words that many images may share.
     """
 
     files: tuple[Path, ...]
@@ -42,6 +47,8 @@ class FoundScan:
     facts: ScanFacts | None
     error: str | None
     first_file: Path
+    kind: str = ""
+    reason: str = ""
 
     def shown(self, root: Path) -> str:
         """Short path for a message."""
@@ -63,8 +70,11 @@ def nifti_stem(path: Path) -> str:
     return name
 
 
-def find_scans(root: str | os.PathLike[str], *, modality: str) -> list[FoundScan]:
+def find_scans(root: str | os.PathLike[str], *, modality: str, reader: str = "volume") -> list[FoundScan]:
     """Every scan under a folder, by path: each NIfTI file and each DICOM study of the modality.
+
+    With reader ``"radiograph"``: each DICOM, PNG, JPEG and TIFF image, whatever its modality; those that are no
+    lateral spine have an error.
 
     Raises
     ------
@@ -74,6 +84,8 @@ def find_scans(root: str | os.PathLike[str], *, modality: str) -> list[FoundScan
     root = absolute_path(root)
     if not root.is_dir():
         raise InputError("no such folder of images", source=root)
+    if reader == "radiograph":
+        return _radiographs(root)
     scans = []
     may_hold_dicom = False
     for path in sorted(root.rglob("*")):
@@ -110,6 +122,23 @@ def _dicom_scans(root: Path, modality: str) -> list[FoundScan]:
         first = files[0] if files else folder
         scans.append(FoundScan(place, names, study.facts, study.error, first))
     return scans
+
+
+def _radiographs(root: Path) -> list[FoundScan]:
+    from agezoo.data.radiograph_search import find_radiographs
+
+    scans = []
+    for image in find_radiographs(root, progress=sys.stderr.isatty()):
+        files = tuple(absolute_path(file) for file in image.files)
+        names = (*files[0].relative_to(root).parts[:-1], image_stem(files[0]))
+        error, reason = (None, "") if image.error is None else (str(image.error), image.error.problem)
+        scans.append(FoundScan(files, names, image.facts, error, files[0], image.kind, reason))
+    return scans
+
+
+def image_stem(path: Path) -> str:
+    """A radiograph's file name without its suffix; the numbers of a UID behind dots are no suffix."""
+    return path.stem if re.fullmatch(r"\.[A-Za-z]\w{1,4}", path.suffix) else path.name
 
 
 def matching_scans(scans: Iterable[FoundScan], subject_id: str, session: str | None) -> list[FoundScan]:

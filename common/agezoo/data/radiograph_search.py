@@ -88,10 +88,7 @@ def find_radiographs(
         elif path.suffix.lower() not in _NO_IMAGE:
             found += _dicom_image(path, slices, any_body_part)
     for series in slices.values():
-        paths = tuple(path for path, _ in series)
-        header = series[0][1]
-        error = _problem(partial(check_projection, header, source=str(paths[0])))
-        found.append(FoundRadiograph(paths, "", header.facts(), error))
+        found.append(_no_projection(series))
     return sorted(found, key=lambda one: one.files)
 
 
@@ -109,6 +106,17 @@ def _dicom_image(
         return []
     error = _problem(partial(check_projection, header, source=str(path), any_body_part=any_body_part))
     return [FoundRadiograph((path,), header.kind, header.facts(), error)]
+
+
+def _no_projection(series: list[tuple[Path, RadiographHeader]]) -> FoundRadiograph:
+    paths, header = tuple(path for path, _ in series), series[0][1]
+    error = _problem(partial(check_projection, header, source=str(paths[0])))
+    if error is not None and len(paths) > 1:
+        found = f"{len(paths)} images of modality {header.image.modality}"
+        error = InputError(
+            error.problem, source=paths[0].parent, found=found, expected=error.expected, remedy=error.remedy
+        )
+    return FoundRadiograph(paths, "", header.facts(), error)
 
 
 def _problem(check: Callable[[], object]) -> InputError | None:
