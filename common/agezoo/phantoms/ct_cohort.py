@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from agezoo.child_processes import children_with_threads
-from agezoo.phantoms.ct_cohort_folder import (
-    DESCRIPTION,
-    TABLE,
-    checked_parameters,
-    claim_folder,
-    cohort_description,
-    only_writer,
-    row_path,
-    write_text,
-)
+from agezoo.phantoms.cohort_folder import DESCRIPTION, TABLE, claim_folder, only_writer, row_path, write_text
+from agezoo.phantoms.cohort_pool import write_missing
+from agezoo.phantoms.ct_cohort_folder import checked_parameters, cohort_description
 from agezoo.phantoms.ct_cohort_plan import CohortParameters, PlannedScan, plan_ct_cohort
 from agezoo.phantoms.dicom_ct_writer import write_ct_series
 from agezoo.phantoms.torso_ct import PhantomScan, phantom_volume
+from agezoo.phantoms.torso_labels import LABELS
 
 
 @dataclass(frozen=True)
@@ -129,19 +118,14 @@ def write_ct_cohort(
     plan = plan_ct_cohort(parameters)
     # Several processes may ask for one cohort at a time (the ranks of a distributed training): one writes, all wait.
     with only_writer(folder):
-        claim_folder(folder, parameters)
-        missing = [scan for scan in plan if not row_path(folder, scan.name).is_file()]
-        scans = _write_all(folder, missing, workers)
-        for _ in tqdm(
-            scans, total=len(missing), desc="phantom CTs", unit="scan", disable=None if progress and missing else True
-        ):
-            pass
-        rows = [json.loads(row_path(folder, scan.name).read_text(encoding="utf-8")) for scan in plan]
-        table = pd.DataFrame(rows)
-        if missing or not (folder / TABLE).is_file():
+        claim_folder(folder, asdict(parameters), labels=LABELS, description=cohort_description(parameters, None))
+        table, written = write_missing(
+            folder, plan, _write_scan, workers=workers, progress=progress, what="phantom CTs"
+        )
+        if written or not (folder / TABLE).is_file():
             write_text(folder / TABLE, table.to_csv(index=False))
             write_text(folder / DESCRIPTION, cohort_description(parameters, table))
-    return CtCohort(folder, parameters, table, len(missing), time.perf_counter() - started)
+    return CtCohort(folder, parameters, table, written, time.perf_counter() - started)
 
 
 def ensure_ct_cohort(out: str | Path, *, subjects: int, seed: int, **options: object) -> Path:
@@ -153,19 +137,6 @@ def ensure_ct_cohort(out: str | Path, *, subjects: int, seed: int, **options: ob
         As for `write_ct_cohort`. A folder that holds a cohort of other parameters is an error, never overwritten.
     """
     return write_ct_cohort(out, subjects=subjects, seed=seed, **options).folder  # type: ignore[arg-type]
-
-
-def _write_all(folder: Path, scans: list[PlannedScan], workers: int) -> Iterator[str]:
-    if workers <= 1 or len(scans) <= 1:
-        for scan in scans:
-            yield _write_scan(folder, scan)
-        return
-    # Spawned, not forked: the caller may have threads (torch, OpenMP), which do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with children_with_threads(1), ProcessPoolExecutor(min(workers, len(scans)), mp_context=context) as pool:
-        tasks = [pool.submit(_write_scan, folder, scan) for scan in scans]
-        for task in as_completed(tasks):
-            yield task.result()
 
 
 def _write_scan(folder: Path, scan: PlannedScan) -> str:

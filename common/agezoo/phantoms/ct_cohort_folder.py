@@ -1,49 +1,20 @@
-"""The folder of a CT phantom cohort: whose it is, what it says of itself, and which scans are finished."""
+"""What a CT phantom cohort says of itself, and which parameters it accepts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 import pandas as pd
 
-from agezoo.errors import InputError
+from agezoo.phantoms.cohort_folder import STATEMENT, TABLE, in_range
 from agezoo.phantoms.ct_cohort_plan import CohortParameters
-from agezoo.phantoms.torso_labels import LABELS
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock; there, two writers of one folder are the user's to avoid.
-    fcntl = None  # type: ignore[assignment]
-
-TABLE = "cohort.csv"
-DESCRIPTION = "cohort.json"
-STATEMENT = (
-    "Synthetic phantoms drawn by software; no person was scanned. Appearance depends on biological age = age + "
-    "deviation. Ages predicted by a model trained on this cohort mean nothing for real people."
-)
-_LOCK = ".lock"
-
-
-@contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; wait for another process that holds it. A killed process gives it back."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError("is a file, not a folder for a phantom cohort", source=folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as lock:
-        if fcntl is not None:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def checked_parameters(parameters: CohortParameters) -> CohortParameters:
     """Return the parameters, or raise `InputError` naming the first that is out of range."""
     low, high = parameters.age_range_years
-    faults = [
+    in_range(
         ("subjects", parameters.subjects, "a whole number from 1 to 9999", 1 <= parameters.subjects <= 9999),
         ("seed", parameters.seed, "0 or more", parameters.seed >= 0),
         ("age_range_years", parameters.age_range_years, "low < high within 18 and 95", 18 <= low < high <= 95),
@@ -55,48 +26,8 @@ def checked_parameters(parameters: CohortParameters) -> CohortParameters:
             "0 to 1",
             0 <= parameters.second_scanner_fraction <= 1,
         ),
-    ]
-    for name, found, expected, fine in faults:
-        if not fine:
-            raise InputError("phantom cohort parameter out of range", source=name, found=found, expected=expected)
+    )
     return parameters
-
-
-def claim_folder(folder: Path, parameters: CohortParameters) -> None:
-    """Make an empty folder the cohort's, or find that it already holds this cohort.
-
-    Raises
-    ------
-    InputError
-        The folder holds other files, or a cohort of other parameters (all differences are named).
-    """
-    description = folder / DESCRIPTION
-    if description.is_file():
-        try:
-            stored = json.loads(description.read_text(encoding="utf-8"))["parameters"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                "not the description of a phantom cohort", source=description, remedy="choose another folder"
-            ) from error
-        wanted = json.loads(json.dumps(asdict(parameters)))
-        other = sorted(key for key in wanted.keys() | stored.keys() if wanted.get(key) != stored.get(key))
-        if other:
-            raise InputError(
-                "holds a phantom cohort of other parameters",
-                source=folder,
-                found=", ".join(f"{key} {stored.get(key)}" for key in other),
-                expected=", ".join(f"{key} {wanted.get(key)}" for key in other),
-                remedy="choose another folder, or delete this one to write the cohort anew",
-            )
-        return
-    if any(entry.name != _LOCK for entry in folder.iterdir()):
-        raise InputError(
-            "is not empty and holds no phantom cohort", source=folder, remedy="choose a new or an empty folder"
-        )
-    for part in ("images", "masks", "scans"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    write_text(folder / "masks" / "labels.json", json.dumps(LABELS, indent=2) + "\n")
-    write_text(description, cohort_description(parameters, None))
 
 
 def cohort_description(parameters: CohortParameters, table: pd.DataFrame | None) -> str:
@@ -123,15 +54,3 @@ def cohort_description(parameters: CohortParameters, table: pd.DataFrame | None)
         content["scans_test"] = int(table["test"].sum())
         content["mean_guess_mae_years"] = round(float((ages - ages.mean()).abs().mean()), 3)
     return json.dumps(content, indent=2) + "\n"
-
-
-def row_path(folder: Path, scan_name: str) -> Path:
-    """Where a finished scan's row lies; the file is written last, so it tells that the scan is complete."""
-    return folder / "scans" / f"{scan_name}.json"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is never half there."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

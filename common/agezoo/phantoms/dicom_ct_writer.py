@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
-from datetime import date, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -13,20 +11,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from agezoo.phantoms.phantom_identity import COMMENT, IMPLEMENTATION_UID, MANUFACTURER, birth_date, phantom_uid
 from agezoo.phantoms.torso_ct import PhantomScan
 
-MANUFACTURER = "AgeZoo phantom"
-COMMENT = "Synthetic phantom drawn by software, not a person. Its age means nothing for real people."
-IMPLEMENTATION_UID = UID("2.25.252366107461312187923306374871405128127")
-_UID_SPACE = uuid.UUID("5b7a8f0e-6d55-4c4d-9c57-2a5b7f4f6f10")
 _MODELS = {"scanner_a": "Phantom A", "scanner_b": "Phantom B"}
 # The two scanners store HU differently, as real ones do: unsigned with an offset, and signed without.
 _RESCALE = {"scanner_a": (0, -1024), "scanner_b": (1, 0)}
-
-
-def phantom_uid(*names: object) -> UID:
-    """UID under the UUID root (2.25) that depends on the names alone."""
-    return UID(f"2.25.{uuid.uuid5(_UID_SPACE, '|'.join(map(str, names))).int}")
 
 
 def write_ct_series(scan: PhantomScan, folder: Path) -> int:
@@ -117,10 +107,6 @@ class _SliceEncoder:
         return bytes(head) + pixels
 
 
-def _birth_date(study_date: date, age_years: float) -> date:
-    return study_date - timedelta(days=round(age_years * 365.25))
-
-
 def _header(scan: PhantomScan, names: tuple[object, ...], *, signed: int, intercept: int) -> Dataset:
     subject, settings = scan.subject, scan.settings
     meta = FileMetaDataset()
@@ -149,7 +135,7 @@ def _header(scan: PhantomScan, names: tuple[object, ...], *, signed: int, interc
     data.ManufacturerModelName = _MODELS[settings.site]
     data.PatientName = f"Phantom^{subject.subject_id.rsplit('-', 1)[-1]}"
     data.PatientID = subject.subject_id
-    data.PatientBirthDate = _birth_date(settings.study_date, subject.age_years).strftime("%Y%m%d")
+    data.PatientBirthDate = birth_date(settings.study_date, subject.age_years).strftime("%Y%m%d")
     data.PatientSex = subject.sex
     data.PatientAge = f"{int(subject.age_years):03d}Y"
     if settings.contrast != "none":
