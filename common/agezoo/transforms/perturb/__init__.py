@@ -1,7 +1,8 @@
-"""What can go wrong with a CT before an age is predicted from it, as graded changes of the volume.
+"""What can go wrong with an image before an age is predicted from it, as graded changes of the CT volume or radiograph.
 
-:data:`agezoo.transforms.perturb.catalogue.PERTURBATIONS` lists them with their grades and units and imports no heavy
-library; the changes themselves are one pure function per file.
+:data:`agezoo.transforms.perturb.catalogue.CATALOGUES` lists them by kind of image with their grades and units and
+imports no heavy library; the changes themselves are pure functions in files of their own, those of radiographs in
+``radiograph_*.py``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from agezoo.lazy import lazy_names
 __getattr__, __all__ = lazy_names(
     __name__,
     {
+        "CATALOGUES": "catalogue",
         "PERTURBATIONS": "catalogue",
-        "Perturbation": "catalogue",
+        "Perturbation": "perturbation",
         "chosen_perturbations": "catalogue",
         "PerturbVolume": "volume_transform",
         "PerturbVolumed": "volume_transform",
+        "PerturbRadiograph": "radiograph_transform",
+        "PerturbRadiographd": "radiograph_transform",
     },
 )

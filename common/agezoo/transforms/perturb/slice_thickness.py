@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agezoo.errors import InputError
-from agezoo.transforms.perturb.catalogue import NotApplicable
+from agezoo.transforms.perturb.perturbation import NotApplicable
 from agezoo.transforms.perturb.slabs import as_type
 
 Geometry = tuple[tuple[float, ...], tuple[float, ...]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -15,7 +14,8 @@ from monai.transforms import MapTransform, Transform
 from agezoo.errors import InputError
 from agezoo.transforms.channels import channel_array
 from agezoo.transforms.load import with_positive_strides
-from agezoo.transforms.perturb.catalogue import PERTURBATIONS, chosen_perturbations
+from agezoo.transforms.perturb.seeding import chance, one_of
+from agezoo.transforms.perturb.volume_catalogue import VOLUME_PERTURBATIONS
 
 
 class PerturbVolume(Transform):
@@ -28,7 +28,7 @@ class PerturbVolume(Transform):
     Parameters
     ----------
     name
-        A name of :data:`agezoo.transforms.perturb.catalogue.PERTURBATIONS`.
+        A name of :data:`agezoo.transforms.perturb.volume_catalogue.VOLUME_PERTURBATIONS`.
     grade
         Its strength, in the perturbation's unit.
     seed
@@ -41,10 +41,7 @@ class PerturbVolume(Transform):
     """
 
     def __init__(self, name: str, grade: float, *, seed: int = 0) -> None:
-        if name not in PERTURBATIONS:
-            chosen_perturbations([name])
-            raise InputError("one perturbation at a time", found=name, expected=", ".join(PERTURBATIONS))
-        self.name = name
+        self.perturbation = one_of(VOLUME_PERTURBATIONS, name)
         self.grade = float(grade)
         self.seed = int(seed)
 
@@ -57,12 +54,11 @@ class PerturbVolume(Transform):
                 expected="a MetaTensor (1, X, Y, Z)",
                 remedy="load the image with LoadVolume",
             )
-        perturbation = PERTURBATIONS[self.name]
         affine = np.asarray(img.affine, dtype=np.float64)
         spacing_mm = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
-        rng = np.random.default_rng([self.seed, zlib.crc32(self.name.encode())])
-        changed = perturbation.apply(volume[0], self.grade, spacing_mm=spacing_mm, rng=rng)
-        first, step = perturbation.placed(volume.shape[1:], self.grade, spacing_mm=spacing_mm)
+        rng = chance(self.seed, self.perturbation.name)
+        changed = self.perturbation.apply(volume[0], self.grade, spacing_mm=spacing_mm, rng=rng)
+        first, step = self.perturbation.placed(volume.shape[1:], self.grade, spacing_mm=spacing_mm)
         place = np.diag([*step, 1.0])
         place[:3, 3] = first
         return MetaTensor(
