@@ -17,6 +17,6 @@ __getattr__, __all__ = lazy_names(
         "read_predictions": "prediction_table",
         "read_radiograph": "radiograph",
         "read_volume": "read",
-        "transfer_split": "transfer_split",
+        "transfer_split": "transfer",
     },
 )

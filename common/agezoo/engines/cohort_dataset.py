@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from agezoo.data.atomic import written_atomically
 from agezoo.errors import AgeZooError, user_error
+from agezoo.transforms.canvas import CanvasPlacement
 from agezoo.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -214,5 +215,5 @@ def _facts(prepared: Mapping[str, Any]) -> dict[str, Any]:
         "reading_notes": str(prepared.get("reading_notes", "")),
         "field_of_view_mm": torch.as_tensor([math.nan] * 3 if extent is None else extent, dtype=torch.float32),
         "kind": str(facts.get("kind", "")),
-        "canvas": torch.as_tensor([math.nan] * 12 if placement is None else placement, dtype=torch.float32),
+        "canvas": torch.as_tensor(CanvasPlacement.unknown() if placement is None else placement, dtype=torch.float32),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agezoo.data.transfer_split import transfer_split
+from agezoo.data.transfer import transfer_split
 from agezoo.errors import InputError
 
 
