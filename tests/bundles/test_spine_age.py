@@ -20,7 +20,7 @@ from agezoo.registry import bundle_root
 from agezoo.workflows.bundle_run import run_bundle
 from bundle_runs import command, options
 from cohort_files import Cohort
-from radiograph_files import LAYOUT, TINY_SPINE, write_png, write_radiograph, write_radiograph_cohort
+from spine_cohort_files import LAYOUT, TINY_SPINE, write_png, write_radiograph, write_radiograph_cohort
 
 CONFIGS = bundle_root("spine_age") / "configs"
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
