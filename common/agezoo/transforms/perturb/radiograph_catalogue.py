@@ -126,7 +126,7 @@ RADIOGRAPH_PERTURBATIONS: dict[str, Perturbation] = {
             (0.05, 0.1, 0.2, 0.3),
             0.0,
             "A black frame covers this fraction of the height and of the width, half of it at each edge; the size of "
-            "the image stays.",
+            "the image stays. Reading cuts off the shutters and borders that it recognises: this is one that it missed.",
             "radiograph_crop:collimate",
         ),
         Perturbation(
@@ -213,7 +213,7 @@ RADIOGRAPH_PERTURBATIONS: dict[str, Perturbation] = {
             "levels",
             (2.0, 4.0, 8.0),
             0.0,
-            "Pairs of pedicle screws in so many lower vertebrae, and two rods behind them, brighter than anything else. "
+            "Pairs of pedicle screws in so many lower vertebrae, and two rods behind them, the brightest of the image. "
             "The column is taken to be the brightest band of the lower half, the back the side with less of it.",
             "radiograph_implant:spinal_screws",
         ),

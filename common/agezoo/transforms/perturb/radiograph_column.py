@@ -13,9 +13,12 @@ from scipy.stats import theilslopes
 from agezoo.transforms.perturb.radiograph_scale import grey_range, pixel_mm
 
 _COARSE_MM = 6.0
-_SMOOTHING_MM = 9.0
+_ALONG_SD_MM = 20.0
+_ACROSS_SD_MM = 8.0
+_BESIDE_MM = 32.0
 _LUMBAR = (0.5, 0.92)
 _SIDES = 0.15
+_MUSCLE_MM = (25.0, 90.0)
 
 
 @dataclass(frozen=True)
@@ -46,28 +49,37 @@ class Column:
 
 
 def find_column(image: np.ndarray, *, spacing_mm: Sequence[float]) -> Column:
-    """The brightest band in the lower half of a lateral image, whose bone is bright.
+    """The band in the lower half of a lateral image that is brighter than what lies on both sides of it; bone is bright.
 
-    The back is the side on which less of the body lies. Meant for putting an implant in a plausible place, not for
-    measuring anything.
+    The back is the darker side, because less lies behind the column than before it. Meant for putting an implant in a
+    plausible place, not for measuring anything.
     """
     height, width = pixel_mm(image.shape, spacing_mm)
     height_mm, width_mm = image.shape[0] * height, image.shape[1] * width
     size = (max(8, round(width_mm / _COARSE_MM)), max(8, round(height_mm / _COARSE_MM)))
-    small = np.asarray(
-        Image.fromarray(np.ascontiguousarray(image, dtype=np.float32)).resize(size, Image.Resampling.BOX)
-    )
+    step_x, step_y = width_mm / size[0], height_mm / size[1]
+    small = np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.BOX))
     low, high = grey_range(image)
-    smooth = ndimage.gaussian_filter(np.clip((small - low) / (high - low), 0.0, 1.0), _SMOOTHING_MM / _COARSE_MM)
+    grey = np.clip((small - low) / (high - low), 0.0, 1.0)
+    smooth = ndimage.gaussian_filter(grey, (_ALONG_SD_MM / step_y, _ACROSS_SD_MM / step_x), mode="nearest")
+    aside = max(1, round(_BESIDE_MM / step_x))
+    places = np.arange(size[0])
+    beside = [smooth[:, np.clip(places + by, 0, size[0] - 1)] for by in (-aside, aside)]
+    # Brighter than both sides: a belly's edge is brighter than one.
+    ridge = smooth - np.maximum(*beside)
     left = round(_SIDES * size[0])
-    inner = smooth[:, left : size[0] - left]
     rows = np.arange(round(_LUMBAR[0] * size[1]), round(_LUMBAR[1] * size[1]))
-    brightest = left + inner[rows].argmax(axis=1)
-    y, x = (rows + 0.5) * height_mm / size[1], (brightest + 0.5) * width_mm / size[0]
+    brightest = left + ridge[rows, left : size[0] - left].argmax(axis=1)
+    y, x = (rows + 0.5) * step_y, (brightest + 0.5) * step_x
     # The median of all slopes is not drawn aside by a row whose brightest place is elsewhere.
-    slope, start, _, _ = theilslopes(x, y)
-    slope = float(np.clip(slope, -0.6, 0.6))
+    slope = float(np.clip(theilslopes(x, y)[0], -0.6, 0.6))
     start = float(np.median(x - slope * y))
-    body = inner[rows].sum(axis=0)
-    middle = (left + 0.5 + float(body @ np.arange(body.size)) / max(float(body.sum()), 1e-9)) * width_mm / size[0]
-    return Column(start, slope, 1 if middle < float(np.median(x)) else -1, height_mm, width_mm)
+    across = (np.arange(size[0]) + 0.5) * step_x - (start + slope * y)[:, None]
+    near = (np.abs(across) > _MUSCLE_MM[0]) & (np.abs(across) < _MUSCLE_MM[1])
+    sides = [_mean(grey[rows][near & (np.sign(across) == side)]) for side in (-1, 1)]
+    return Column(start, slope, 1 if sides[1] < sides[0] else -1, height_mm, width_mm)
+
+
+def _mean(values: np.ndarray) -> float:
+    # A side that the image does not show is no part of the body.
+    return float(values.mean()) if values.size else 0.0

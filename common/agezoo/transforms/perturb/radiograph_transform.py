@@ -53,7 +53,7 @@ class PerturbRadiograph(Transform):
         rng = chance(self.seed, self.perturbation.name)
         plane = image[0].astype(np.float32)
         changed = self.perturbation.apply(plane, self.grade, spacing_mm=spacing_mm, rng=rng)
-        perturbed: NdarrayOrTensor = like(np.ascontiguousarray(changed, dtype=np.float32)[None], img)
+        perturbed: NdarrayOrTensor = like(np.require(changed, np.float32, ["C", "W"])[None], img)
         return perturbed
 
 
@@ -81,6 +81,7 @@ class PerturbRadiographd(MapTransform):
             _, step = self.transform.perturbation.placed(shape, self.transform.grade, spacing_mm=spacing_mm)
             extent = [n * s * by for n, s, by in zip(result[key].shape[1:], spacing_mm, step, strict=True)]
             facts["field_of_view_mm"] = np.asarray([np.nan, extent[1], extent[0]], dtype=np.float32)
+            facts["spacing_mm"] = np.asarray([np.nan, spacing_mm[1] * step[1], spacing_mm[0] * step[0]], np.float32)
             facts.pop("area", None)
             result[f"{key}_facts"] = facts
         return result
