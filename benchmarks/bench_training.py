@@ -111,7 +111,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             together, alone = measure(case, Path(folder))
         print(f"{case.bundle}, {case.title} (batch {case.batch}): {together:.2f} images/s with reading and "
-              f"augmentation, {alone:.2f} of forward and backward alone (ratio {together / alone:.2f})", flush=True)  # fmt: skip
+              f"augmentation, {alone:.2f} of forward and backward alone (ratio {together / alone:.2f})",
+              flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
