@@ -19,6 +19,7 @@ VERBS = (
     "crossval",
     "predict",
     "evaluate",
+    "calibrate",
     "weights",
     "package",
     "robustness",

@@ -79,20 +79,49 @@ class BiasCorrection(BaseModel):
             If a column is missing, or a group has too few people (:data:`agezoo.analysis.bias_methods.MIN_SUBJECTS`),
             ages that do not vary, or a slope that cannot be inverted.
         """
+        return cls._fit(table, method, by, prediction, leave_out=None)
+
+    @classmethod
+    def fit_where_possible(
+        cls,
+        table: pd.DataFrame,
+        method: BiasMethod,
+        *,
+        by: str | None = None,
+        prediction: str = "predicted_age_years",
+    ) -> tuple[BiasCorrection, tuple[str, ...]]:
+        """As :meth:`fit`, but a group that allows no fit is left out and said, as long as another allows one."""
+        notes: list[str] = []
+        return cls._fit(table, method, by, prediction, leave_out=notes), tuple(notes)
+
+    @classmethod
+    def _fit(
+        cls, table: pd.DataFrame, method: BiasMethod, by: str | None, prediction: str, leave_out: list[str] | None
+    ) -> BiasCorrection:
         require_columns(table, by, prediction)
         used = table[table["age_years"].notna() & table[prediction].notna()].reset_index(drop=True)
         labels = group_labels(used, by)
         used, labels = used[labels.notna()].reset_index(drop=True), labels[labels.notna()].reset_index(drop=True)
         age, predicted = _floats(used, "age_years"), _floats(used, prediction)
         subject = subject_codes(used)
-        names = sorted(labels.unique()) if by else [ALL]
-        if not names:
-            raise InputError("no row has what the correction is fitted on", source=by, found=f"{len(table)} rows")
-        groups = {}
-        for name in names:
+        groups: dict[str, GroupCorrection] = {}
+        first_error: InputError | None = None
+        for name in sorted(labels.unique()):
             part = (labels == name).to_numpy()
             title = f"{by} {name}" if by else "the reference"
-            groups[name] = fit_group(method, age[part], predicted[part], subject[part], name=title)
+            try:
+                groups[name] = fit_group(method, age[part], predicted[part], subject[part], name=title)
+            except InputError as error:
+                if leave_out is None:
+                    raise
+                first_error = first_error or error
+                leave_out.append(f"No correction for {title}: {error.problem} ({error.found}).")
+        if not groups:
+            raise first_error or InputError(
+                "nothing to fit a bias correction on",
+                source=by or "the reference",
+                found=f"no row of {len(table)} has an age, a prediction{f' and {by}' if by else ''}",
+            )
         reference = ReferencePeople.of(used, prediction)
         return cls(method=method, by=by, prediction=prediction, groups=groups, reference=reference)
 
@@ -217,7 +246,7 @@ def cross_fitted(
     Raises
     ------
     InputError
-        If there are fewer than two folds, or the other folds do not allow a fit.
+        If there are fewer than two folds, or no fold's others allow a fit.
     """
     return cross_fit(table, method, by=by, fold=fold, prediction=prediction)[0]
 
@@ -235,13 +264,24 @@ def cross_fit(
     corrected, z = np.full(len(table), np.nan), np.full(len(table), np.nan)
     notes: dict[str, None] = {}
     fits: dict[str, BiasCorrection] = {}
+    first_error: InputError | None = None
     for name, inside, others in folds_apart(table, fold):
-        fits[name] = BiasCorrection.fit(table[others], method, by=by, prediction=prediction)
+        try:
+            fits[name], left_out = BiasCorrection.fit_where_possible(
+                table[others], method, by=by, prediction=prediction
+            )
+        except InputError as error:
+            first_error = first_error or error
+            notes[f"Fold {name} is not corrected: {error.problem} ({error.source}: {error.found})."] = None
+            continue
         part, said = fits[name].applied(table[inside])
+        said = (*left_out, *said)
         corrected[inside] = part["corrected_age_years"]
         if "gap_z" in part:
             z[inside] = part["gap_z"]
         notes |= dict.fromkeys(f"Fold {name}: {note}" for note in said)
+    if first_error is not None and not fits:
+        raise first_error
     n_without = int((table[fold].isna() & table[prediction].notna()).sum())
     if n_without:
         notes[f"{_rows(n_without)} no fold: not corrected."] = None

@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agezoo.analysis import bias_methods
-from agezoo.analysis.bias_correction import BiasCorrection, group_labels, read_json, require_columns
+from agezoo.analysis.bias_correction import BiasCorrection, read_json, require_columns
 from agezoo.analysis.conformal import Intervals, fit_intervals
 from agezoo.analysis.plan import Method
 from agezoo.analysis.reference_people import ReferencePeople, subject_codes
@@ -198,6 +197,10 @@ class Calibration(BaseModel):
             plain["reference"][kind] = sorted(plain["reference"][kind])
         return plain
 
+    def to_json(self) -> str:
+        """The file's text; equal calibrations give equal texts."""
+        return json.dumps(self.to_dict(), indent=1) + "\n"
+
     @classmethod
     def from_dict(cls, document: Any, *, source: str | os.PathLike[str] = FILE_NAME) -> Calibration:
         """From :meth:`to_dict`; :class:`InputError` names every fault."""
@@ -216,11 +219,11 @@ class Calibration(BaseModel):
             ) from None
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the file and return its path; equal calibrations give equal files."""
+        """Write the file and return its path."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_atomically(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(self.to_json(), encoding="utf-8")
         return path
 
     @classmethod
@@ -332,21 +335,10 @@ def _fit_correction(
 ) -> tuple[BiasCorrection | None, tuple[str, ...]]:
     if method == "none":
         return None, ()
-    labels, codes = group_labels(used, by), subject_codes(used)
-    n_people = pd.Series(codes).groupby(labels.to_numpy(dtype=object)).nunique()
-    small = n_people[n_people < bias_methods.MIN_SUBJECTS]
-    notes = tuple(
-        f"{f'{by} {name} has' if by else 'The reference has'} {n} people, fewer than {bias_methods.MIN_SUBJECTS}: "
-        "no bias correction."
-        for name, n in small.items()
-    )
-    enough = used[labels.notna() & ~labels.isin(small.index)]
-    if enough.empty:
-        return None, notes
     try:
-        return BiasCorrection.fit(enough, method, by=by, prediction=prediction), notes
+        return BiasCorrection.fit_where_possible(used, method, by=by, prediction=prediction)
     except InputError as error:
-        return None, (*notes, f"No bias correction: {error.problem} ({error.source}: {error.found}).")
+        return None, (f"No bias correction: {error.problem} ({error.source}: {error.found}).",)
 
 
 def _origin(used: pd.DataFrame) -> Literal["real", "phantom", "unknown"]:

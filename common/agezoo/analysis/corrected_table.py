@@ -69,9 +69,12 @@ def corrected_table(
         return Corrected(_without(table), "not corrected, as the plan says")
     named = _in_words(plan.correction) + (f", apart by {plan.by}" if plan.by else "")
     if reference is not None:
-        fitted = BiasCorrection.fit(reference, plan.correction, by=plan.by, prediction=plan.prediction)
+        fitted, left_out = BiasCorrection.fit_where_possible(
+            reference, plan.correction, by=plan.by, prediction=plan.prediction
+        )
         result, notes = fitted.applied(table)
-        return Corrected(result, f"{named}, fitted on a reference of {_size(fitted)}", notes, fitted)
+        how = f"{named}, fitted on a reference of {_size(fitted)}"
+        return Corrected(result, how, (*left_out, *notes), fitted)
     has_gaps = table["age_years"].notna() & table[plan.prediction].notna()
     if "fold" in table and table.loc[has_gaps, "fold"].nunique() >= 2:
         result, notes, fits = cross_fit(table, plan.correction, by=plan.by, prediction=plan.prediction)

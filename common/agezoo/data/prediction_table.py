@@ -55,6 +55,8 @@ YEARS_COLUMNS: tuple[str, ...] = tuple(name for name in COLUMNS if name.endswith
 TEXT_COLUMNS: tuple[str, ...] = tuple(name for name in COLUMNS if name not in (*YEARS_COLUMNS, "fold"))
 _OWN_TEXT = ("group", "site")
 _OWN_NUMBERS = ("time_years", "event")
+_RESULTS = ("expected_age_years", "calibrated_sd_years", "gap_z", "interval_level")
+"""Optional columns that only a prediction may fill: in one table a column must not mean two things."""
 _DECIMALS = 4
 _KEY = ["subject_id", "session", "image"]
 _QC = ("pass", "warn", "fail")
@@ -69,6 +71,11 @@ def prediction_row(
     lower_years: float | None = None,
     upper_years: float | None = None,
     corrected_age_years: float | None = None,
+    expected_age_years: float | None = None,
+    calibrated_sd_years: float | None = None,
+    gap_z: float | None = None,
+    interval_level: float | None = None,
+    modality: str | None = None,
     qc: str | None = None,
     qc_reasons: Sequence[str] | str = (),
     error: str | None = None,
@@ -92,6 +99,16 @@ def prediction_row(
         90 % interval.
     corrected_age_years
         Prediction after bias correction.
+    expected_age_years
+        Prediction before rounding, of heads that round.
+    calibrated_sd_years
+        SD that was brought to the size of the errors of people on whom the model was not trained.
+    gap_z
+        Gap in SDs of the gaps of people of the same age.
+    interval_level
+        Share of people whose age the interval shall hold, where it is not 0.9.
+    modality
+        Kind of image, for bundles that read several.
     qc
         ``"pass"``, ``"warn"`` or ``"fail"``; the reasons go into ``qc_reasons``, joined by ``"; "``.
     error
@@ -102,9 +119,10 @@ def prediction_row(
     Returns
     -------
     dict
-        All of :data:`COLUMNS`, then ``group``, ``site``, ``time_years``, ``event`` and the covariates as far as
-        ``row`` has them. ``gap_years`` is prediction minus chronological age, ``corrected_gap_years`` the same of the
-        corrected age. A covariate named like a column of the table gets the prefix ``covariate_``.
+        All of :data:`COLUMNS`, then ``group``, ``site``, ``time_years``, ``event`` as far as ``row`` has them, the
+        results without a column in :data:`COLUMNS` as far as they are known, and the covariates. ``gap_years`` is
+        prediction minus chronological age, ``corrected_gap_years`` the same of the corrected age. A covariate named
+        like a column of the table gets the prefix ``covariate_``.
 
     Raises
     ------
@@ -147,8 +165,16 @@ def prediction_row(
     own: dict[str, Any] = {name: text_cell(row.get(name)) for name in _OWN_TEXT}
     own |= {name: number_cell(row.get(name)) for name in _OWN_NUMBERS}
     values |= {name: value for name, value in own.items() if value is not None}
+    optional: dict[str, Any] = {
+        "expected_age_years": number_cell(expected_age_years),
+        "calibrated_sd_years": number_cell(calibrated_sd_years),
+        "gap_z": number_cell(gap_z),
+        "interval_level": number_cell(interval_level),
+        "modality": text_cell(modality),
+    }
+    values |= {name: value for name, value in optional.items() if value is not None}
     for name, value in (row.get("covariates") or {}).items():
-        values[f"covariate_{name}" if name in values or name in own else name] = plain_cell(value)
+        values[f"covariate_{name}" if name in values or name in own or name in _RESULTS else name] = plain_cell(value)
     return values
 
 

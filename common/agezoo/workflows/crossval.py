@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agezoo.analysis.bias_correction import cross_fit
+from agezoo.analysis.calibration import FILE_NAME as CALIBRATION
+from agezoo.analysis.calibration import fit_calibration
+from agezoo.analysis.conformal import cross_fitted_intervals
 from agezoo.analysis.report import PairsSection, ReportSection, write_report
 from agezoo.data.datalist import Datalist, datalist_hash, load_datalist, save_datalist
 from agezoo.data.prediction_table import merge_predictions, prediction_row, read_predictions, write_predictions
 from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile, describe
 from agezoo.predict.run import predict_rows
-from agezoo.registry import bundle_root, bundle_version
+from agezoo.registry import bundle_facts, bundle_root, bundle_version
 from agezoo.workflows.bundle_run import check_settings, config_path
 from agezoo.workflows.fold_training import FoldTraining, train_folds
 from agezoo.workflows.preparation import image_key, prepare_images
@@ -37,11 +41,14 @@ class CrossValidation:
     Attributes
     ----------
     folder
-        Holds ``fold_*/`` (weights, history, figures), the two tables below, ``metrics.json`` and ``report.html``.
+        Holds ``fold_*/`` (weights, history, figures), the two tables below, ``calibration.json`` fitted on the first
+        of them, ``metrics.json`` and ``report.html``.
     out_of_fold
-        Prediction table with every cross-validated image, each predicted by the fold that did not train on its subject.
+        Prediction table with every cross-validated image, each predicted by the fold that did not train on its subject;
+        corrected ages and intervals of each fold are fitted on the other folds.
     test
-        Prediction table of the test rows by the ensemble of all folds, or ``None`` without test rows.
+        Prediction table of the test rows by the ensemble of all folds, or ``None`` without test rows; corrected ages
+        and intervals by the calibration file.
     weights
         The folds' weight files.
     metrics
@@ -147,9 +154,12 @@ def cross_validate(
         ]
         train_folds(trainings, jobs=jobs)
         weights = [describe(training.folder / "model.pt") for training in trainings]
+        # The calibration of an earlier call was fitted on the very rows that are predicted now.
+        (out / CALIBRATION).unlink(missing_ok=True)
         out_of_fold = _out_of_fold(
             bundle, usable, folds, weights, out, cache, _failed_rows(listed, failures, "training")
         )
+        out_of_fold = _calibrated(bundle, out_of_fold, weights, out, datalist_hash(used))
         test = _test(bundle, usable, weights, out, cache, _failed_rows(listed, failures, "test"))
         gallery = _examples(bundle, test, usable, weights, out, cache)
         metrics = _report(bundle, out, out_of_fold, test, gallery)
@@ -236,6 +246,36 @@ def _out_of_fold(
         tables.append(_table(failed, out / "fold_failed"))
     merged = merge_predictions(tables)
     write_predictions(merged, out, stem="out_of_fold")
+    return read_predictions(out / "out_of_fold.csv")
+
+
+def _calibrated(
+    bundle: str, out_of_fold: pd.DataFrame, weights: Sequence[WeightsFile], out: Path, datalist_sha256: str
+) -> pd.DataFrame:
+    """Write the calibration file for predictions to come, and give the out-of-fold ones cross-fitted values."""
+    known = out_of_fold["age_years"].notna() & out_of_fold["predicted_age_years"].notna()
+    if not known.any():
+        logger.info("no row has an age and a prediction: no calibration file")
+        return out_of_fold
+    kinds = bundle_facts(bundle).reader == "radiograph" and "modality" in out_of_fold
+    by = "modality" if kinds and out_of_fold.loc[known, "modality"].notna().all() else None
+    calibration = fit_calibration(
+        out_of_fold, by=by, weights_sha256=[file.sha256 for file in weights], datalist_sha256=datalist_sha256
+    )
+    calibration.save(out / CALIBRATION)
+    for note in calibration.notes:
+        logger.info("calibration: %s", note)
+    table = cross_fitted_intervals(out_of_fold, by=by)
+    if calibration.correction is not None:
+        try:
+            table, notes, _ = cross_fit(table, calibration.correction.method, by=by)
+        except InputError as error:
+            notes = (f"out-of-fold ages are not corrected: {error.problem} ({error.source}: {error.found})",)
+        for note in notes:
+            logger.info("calibration: %s", note)
+    if table["calibrated_sd_years"].isna().all():
+        table = table.drop(columns="calibrated_sd_years")
+    write_predictions(table, out, stem="out_of_fold")
     return read_predictions(out / "out_of_fold.csv")
 
 

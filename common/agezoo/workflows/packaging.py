@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import agezoo
+from agezoo.analysis.calibration import FILE_NAME as CALIBRATION
+from agezoo.analysis.calibration import find_calibration
 from agezoo.data.atomic import written_atomically
 from agezoo.errors import InputError, WeightsError
 from agezoo.networks.published import PUBLISHED
@@ -58,9 +60,9 @@ def package_bundle(
 
     In its one folder, called like the bundle, are the configs, the docs, the licence, this package, and the weights:
     the first as ``models/model.pt``, where MONAI's tools look for a bare state dict, the other members of an ensemble
-    in ``models/ensemble``, named by the record ``models/model.json``, so that inference asks them all. Settings of
-    the layout that the weights were trained with become the configs' own. The same content gives the same zip,
-    byte for byte.
+    in ``models/ensemble``, named by the record ``models/model.json``, so that inference asks them all, and the
+    calibration file that was fitted for these weights, if there is one. Settings of the layout that the weights were
+    trained with become the configs' own. The same content gives the same zip, byte for byte.
 
     Parameters
     ----------
@@ -167,6 +169,9 @@ def _weight_files(bundle: str, members: Sequence[WeightsFile]) -> dict[str, Path
             record["members"] = [PurePosixPath(other).relative_to("models").as_posix() for other in names[1:]]
         content[name] = member.path
         content[str(PurePosixPath(name).with_suffix(".json"))] = _json_bytes(record)
+    calibration = find_calibration(members)
+    if calibration is not None:
+        content[f"models/{CALIBRATION}"] = calibration.to_json().encode()
     if bundle in PUBLISHED and any("published" in member.origin for member in members):
         content["models/LICENSE.txt"] = PUBLISHED[bundle].licence_text().encode()
     return content
