@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agezoo.commands.arguments import add_bundle, add_verb
+from agezoo.commands.arguments import add_verb
+from agezoo.errors import InputError
+from agezoo.registry import bundle_facts
 
 
 def add_parser(verbs: Any) -> None:
@@ -18,11 +21,21 @@ def add_parser(verbs: Any) -> None:
         "Write a synthetic cohort in real file formats. The images age with a biological age that is the\n"
         "chronological one plus an individual deviation; both, and masks of the regions that carry age, are written\n"
         "beside them. A cohort that is already there is completed or kept. Ages learnt from phantoms mean nothing\n"
-        "for real people.",
-        "  agezoo phantom ct_age --subjects 80 --out cohort --seed 0",
+        "for real people.\n\n"
+        "  ct_age     torso CT series\n"
+        "  spine_age  lateral spine radiographs and, of other people, DXA vertebral fracture assessment images, with\n"
+        "             follow-up (fractures, death) whose hazards depend on the deviation",
+        "  agezoo phantom ct_age --subjects 80 --out cohort --seed 0\n"
+        "  agezoo phantom spine_age --subjects 200 --vfa-subjects 100 --out cohort --seed 0",
     )
-    add_bundle(parser)
+    parser.add_argument("bundle", choices=list(_WRITERS), metavar="BUNDLE", help=f"one of: {', '.join(_WRITERS)}")
     parser.add_argument("--subjects", type=int, default=80, help="number of people, test rows included (default 80)")
+    parser.add_argument(
+        "--vfa-subjects",
+        type=int,
+        default=None,
+        help="spine_age: number of other people with a DXA image (default half of --subjects)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the cohort")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same cohort (default 0)")
     parser.add_argument(
@@ -35,15 +48,34 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the cohort and say where it is."""
-    from agezoo.phantoms.ct_cohort import ensure_ct_cohort
-
-    folder = ensure_ct_cohort(
-        args.out,
-        subjects=args.subjects,
-        seed=args.seed,
-        deviation_sd_years=args.deviation_sd,
-        quick=args.quick,
-        workers=args.workers,
-    )
+    folder = _WRITERS[bundle_facts(args.bundle).name](args)
     print(f"phantom cohort: {folder}\n  table: {folder / 'cohort.csv'}")
     return 0
+
+
+def _common(args: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "subjects": args.subjects,
+        "seed": args.seed,
+        "deviation_sd_years": args.deviation_sd,
+        "quick": args.quick,
+        "workers": args.workers,
+    }
+
+
+def _write_ct(args: argparse.Namespace) -> Path:
+    if args.vfa_subjects is not None:
+        raise InputError("a CT cohort has no DXA images", source="--vfa-subjects", remedy="leave it out")
+    from agezoo.phantoms.ct_cohort import ensure_ct_cohort
+
+    return ensure_ct_cohort(args.out, **_common(args))
+
+
+def _write_spine(args: argparse.Namespace) -> Path:
+    from agezoo.phantoms.spine_cohort import ensure_spine_cohort
+
+    vfa = args.subjects // 2 if args.vfa_subjects is None else args.vfa_subjects
+    return ensure_spine_cohort(args.out, vfa_subjects=vfa, **_common(args))
+
+
+_WRITERS: dict[str, Callable[[argparse.Namespace], Path]] = {"ct_age": _write_ct, "spine_age": _write_spine}

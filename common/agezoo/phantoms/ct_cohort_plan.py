@@ -7,13 +7,12 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from agezoo.phantoms.even_draws import even_place, falls_due
 from agezoo.phantoms.torso_anatomy import PhantomSubject
 from agezoo.phantoms.torso_ct import ScanSettings
 
 VERSION = 1
 """Changes whenever the same parameters would give other images."""
-
-_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,11 @@ def plan_ct_cohort(parameters: CohortParameters) -> list[PlannedScan]:
     rank = {True: 0, False: 0}
     youngest, oldest = parameters.age_range_years
     for index in range(parameters.subjects):
-        test = _falls_due(index, parameters.second_scanner_fraction, 0.0)
+        test = falls_due(index, parameters.second_scanner_fraction, 0.0)
         order = rank[test]
         rank[test] += 1
         start = np.random.default_rng([parameters.seed, 9, int(test)]).random()
-        age = youngest + (oldest - youngest) * ((start + order * _GOLDEN) % 1.0)
+        age = even_place(order, start, youngest, oldest)
         seed = (parameters.seed, index)
         rng = np.random.default_rng([*seed, 1])
         subject = PhantomSubject(
@@ -95,7 +94,7 @@ def plan_ct_cohort(parameters: CohortParameters) -> list[PlannedScan]:
         subject = PhantomSubject(**{**asdict(subject), "stature": tall})
         day = date(2015, 1, 1) + timedelta(days=int(rng.integers(0, 2500)))
         sessions = ["first"]
-        if _falls_due(order, parameters.repeat_fraction, 0.5):
+        if falls_due(order, parameters.repeat_fraction, 0.5):
             sessions.append("repeat")
         for number, session in enumerate(sessions):
             settings = _draw_settings(
@@ -108,11 +107,6 @@ def plan_ct_cohort(parameters: CohortParameters) -> list[PlannedScan]:
             name = f"{subject.subject_id}_{session}"
             scans.append(PlannedScan(name=name, subject=subject, settings=settings, test=test))
     return scans
-
-
-def _falls_due(index: int, fraction: float, phase: float) -> bool:
-    """Spread a share of the indices evenly: True for every 1/fraction-th."""
-    return int((index + 1) * fraction + phase + 1e-9) > int(index * fraction + phase + 1e-9)
 
 
 def _draw_settings(rng: np.random.Generator, *, session: str, site: str, day: date, quick: bool) -> ScanSettings:
