@@ -15,6 +15,8 @@ _ODD_PIXELS = 0.03
 _TOLERANCE = 0.03
 # ... and letters burnt into a border may break this share of its lines.
 _ODD_LINES = 0.25
+# Behind the border this share of a line must differ from it, within this share of all lines.
+_STRAIGHT, _EDGE = 0.35, 0.02
 _SAMPLES_PER_LINE = 512
 # A shutter that leaves less than this is written in other units than pixels.
 _LEAST_OPEN = 0.05
@@ -90,66 +92,56 @@ def picture_area(pixels: np.ndarray, outside: np.ndarray | None = None) -> Area:
     """The rectangle that is left when lines of nothing but border are taken off at the four sides.
 
     A row or column is border if nearly all of its pixels have one value, and that is among the darkest or brightest of
-    the image: black and white frames, unexposed collimated strips, and strips where the beam met air alone.
+    the image: black and white frames, unexposed collimated strips. The picture must begin behind it at a straight edge.
+    Air beside the body is as flat, but ends at the curve of the skin, and is kept.
 
     Parameters
     ----------
     pixels
         (rows, columns), any units.
     outside
-        Where there is no picture; counts as border whatever its value.
+        Where there is no picture; lines of it are taken off whatever their value.
     """
     rows, columns = pixels.shape
     step = max(1, min(rows, columns) // _SAMPLES_PER_LINE)
     sample = pixels[::step, ::step]
+    top, bottom, left, right = 0, rows, 0, columns
     if outside is not None:
         seen = sample[~outside[::step, ::step]]
         sample = seen if seen.size else sample
-    low, high = (float(value) for value in np.percentile(sample, (0.5, 99.5)))
-    top, bottom, left, right = 0, rows, 0, columns
+        top, bottom = _first_and_last(~outside.all(axis=1))
+        left, right = _first_and_last(~outside.all(axis=0))
+    limits = tuple(float(value) for value in np.percentile(sample, (0.5, 99.5)))
     for _ in range(3):
         before = (top, bottom, left, right)
-        across = _border_lines(pixels, outside, (top, bottom, left, right), 0, low, high)
-        top, bottom = top + _run(across), bottom - _run(across[::-1])
-        across = _border_lines(pixels, outside, (top, bottom, left, right), 1, low, high)
-        left, right = left + _run(across), right - _run(across[::-1])
+        lines = pixels[top:bottom, left : right : max(1, (right - left) // _SAMPLES_PER_LINE)]
+        top, bottom = top + _border(lines, limits), bottom - _border(lines[::-1], limits)
+        lines = pixels[top : bottom : max(1, (bottom - top) // _SAMPLES_PER_LINE), left:right].T
+        left, right = left + _border(lines, limits), right - _border(lines[::-1], limits)
         if before == (top, bottom, left, right):
             break
     return Area(top, left, bottom - top, right - left)
 
 
-def _border_lines(
-    pixels: np.ndarray,
-    outside: np.ndarray | None,
-    box: tuple[int, int, int, int],
-    axis: int,
-    low: float,
-    high: float,
-) -> np.ndarray:
-    """For each row (axis 0) or column (axis 1) of the box, whether it is border."""
-    top, bottom, left, right = box
-    step = max(1, ((right - left) if axis == 0 else (bottom - top)) // _SAMPLES_PER_LINE)
-    index = (
-        (slice(top, bottom), slice(left, right, step)) if axis == 0 else (slice(top, bottom, step), slice(left, right))
-    )
-    lines = pixels[index] if axis == 0 else pixels[index].T
-    median = np.median(lines, axis=1)
+def _first_and_last(has_picture: np.ndarray) -> tuple[int, int]:
+    places = np.flatnonzero(has_picture)
+    return (int(places[0]), int(places[-1]) + 1) if places.size else (0, len(has_picture))
+
+
+def _border(lines: np.ndarray, limits: tuple[float, ...]) -> int:
+    """How many lines at the beginning are border; never more than half of them."""
+    low, high = limits
     tolerance = _TOLERANCE * (high - low)
-    is_odd = np.abs(lines - median[:, None]) > tolerance
-    is_extreme = (median <= low + tolerance) | (median >= high - tolerance)
-    if outside is None:
-        border: np.ndarray = (is_odd.mean(axis=1) <= _ODD_PIXELS) & is_extreme
-        return border
-    away = outside[index] if axis == 0 else outside[index].T
-    mostly_away = (~away).mean(axis=1) <= _ODD_PIXELS
-    return mostly_away | (((is_odd & ~away).mean(axis=1) <= _ODD_PIXELS) & is_extreme)
-
-
-def _run(border: np.ndarray) -> int:
-    """How many lines to take off at the beginning, at most half of them."""
-    half = border[: len(border) // 2]
-    if not half.size or not half[:3].any():
+    half = lines[: len(lines) // 2]
+    median = np.median(half, axis=1)
+    is_flat = (np.abs(half - median[:, None]) > tolerance).mean(axis=1) <= _ODD_PIXELS
+    is_border = is_flat & ((median <= low + tolerance) | (median >= high - tolerance))
+    share = np.cumsum(is_border) / np.arange(1, len(half) + 1)
+    candidates = np.flatnonzero(is_border & (share >= 1 - _ODD_LINES))
+    if not candidates.size:
         return 0
-    share = np.cumsum(half) / np.arange(1, len(half) + 1)
-    fitting = np.flatnonzero(half & (share >= 1 - _ODD_LINES))
-    return int(fitting[-1]) + 1 if fitting.size else 0
+    last = int(candidates[-1])
+    reach = max(4, round(_EDGE * len(lines)))
+    behind = lines[last + 1 : last + 1 + reach]
+    starts_at_once = (np.abs(behind - median[last]) > tolerance).mean(axis=1).max(initial=0) >= _STRAIGHT
+    return last + 1 if starts_at_once else 0

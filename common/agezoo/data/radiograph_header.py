@@ -146,8 +146,6 @@ def check_projection(header: RadiographHeader, *, source: str, any_body_part: bo
     notes = [] if any_body_part else [*_check_part(header, source), *_check_view(header, source)]
     if is_turned(header.dataset):
         notes.append("PatientOrientation says that rows do not run from head to foot; the image was not turned")
-    if header.image.modality not in _PROJECTIONS and kind_of(header.dataset) is None:
-        notes.append(f"modality {header.image.modality or 'unknown'} without a sign of DXA: taken as a radiograph")
     return tuple(notes)
 
 
@@ -225,22 +223,21 @@ def _check_view(header: RadiographHeader, source: str) -> list[str]:
 
 
 def settled_kind(header: RadiographHeader, kind: str) -> tuple[str, tuple[str, ...]]:
-    """The kind that was asked for, else the header's; a note where the two differ.
+    """The kind that was asked for, else the header's; a note where the two differ or the header leaves it open.
 
     Raises
     ------
     InputError
         If ``kind`` is neither empty nor a known word.
     """
-    asked = known_kind(kind)
-    if not asked or asked == header.kind:
-        return header.kind, ()
-    said = kind_of(header.dataset)
-    if said is not None:
-        return asked, (f"taken as a {asked} as asked, but {said}",)
-    if header.image.modality in _PROJECTIONS:
-        return asked, (f"taken as a {asked} as asked, but Modality says {header.image.modality!r}",)
-    return asked, ()
+    asked, said, modality = known_kind(kind), kind_of(header.dataset), header.image.modality
+    is_silent = said is None and modality not in _PROJECTIONS
+    if not asked:
+        note = f"modality {modality or 'unknown'} without a sign of DXA: taken as a radiograph"
+        return header.kind, (note,) if is_silent else ()
+    if asked == header.kind or is_silent:
+        return asked, ()
+    return asked, (f"taken as a {asked} as asked, but {said or f'Modality says {modality!r}'}",)
 
 
 def known_kind(kind: str) -> str:
