@@ -19,7 +19,8 @@ from agezoo.errors import InputError
 
 Source = str | Path | Sequence[str | Path]
 
-MIN_SIDE_PIXELS = 128
+# The strip that a densitometer exports for VFA may be 100 pixels wide.
+MIN_SIDE_PIXELS = 64
 MAX_ELONGATION = 8.0
 _FEWEST_GREYS = 16
 
