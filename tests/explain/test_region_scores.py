@@ -51,6 +51,6 @@ def test_random_maps_get_the_area_share():
     patient[:, 10:100] = True
     region = np.zeros_like(patient)
     region[30:80, 40:70] = True
-    scores = random_scores(CaseRegions.of({"a": region}, patient, tolerance_voxels=0), seed=3)
+    scores = random_scores(CaseRegions.of({"a": region}, patient, tolerance_voxels=0), coarse_shape=(14, 14), seed=3)
     assert scores["a"]["area_share"] == pytest.approx(50 * 30 / (112 * 90))
     assert scores["a"]["energy_inside"] == pytest.approx(scores["a"]["area_share"], rel=0.1)

@@ -67,7 +67,7 @@ def explain(
     mask_outside_patient: bool = True,
     smoothing_sd_voxels: float = 0.0,
     steps: int = 32,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     precision: Precision = "float32",
     max_maps: int | None = None,
     seed: int = 0,
@@ -102,7 +102,7 @@ def explain(
     steps
         Integration steps of integrated gradients, noisy copies of SmoothGrad.
     batch_size
-        Images per forward pass; bounds the memory.
+        Images per forward pass; bounds the memory. None takes 8, and fewer of images larger than 224 x 224 pixels.
     precision, max_maps
         Faster Score-CAM, see :func:`agezoo.explain.score_cam.score_cam`.
     seed
@@ -141,7 +141,7 @@ def explain(
         mask_outside_patient=mask_outside_patient,
         smoothing_sd_voxels=smoothing_sd_voxels,
         steps=steps,
-        batch_size=batch_size,
+        batch_size=_affordable_batch(image) if batch_size is None else batch_size,
         precision=precision,
         max_maps=max_maps,
         seed=seed,
@@ -154,6 +154,10 @@ def explain(
         maps = [_one_map(name, member, image, apart) for member in network.members]
         return _scaled(_masked(np.mean(maps, axis=0), image, options), options)
     return _one_map(name, network, image, options)
+
+
+def _affordable_batch(image: torch.Tensor | np.ndarray) -> int:
+    return min(8, max(1, 8 * 224 * 224 // int(np.prod(image.shape))))
 
 
 def _one_map(name: str, network: nn.Module, image: torch.Tensor | np.ndarray, options: _Options) -> np.ndarray:

@@ -63,7 +63,8 @@ def area_share(region: np.ndarray, *, within: np.ndarray | None = None) -> float
 def random_map(shape: tuple[int, ...], *, coarse_shape: tuple[int, ...] | None = None, seed: int) -> np.ndarray:
     """A map that knows nothing: uniform noise, if wished on a coarse grid and interpolated as a CAM is.
 
-    A CAM is smooth, so that its fair rival is noise of the same coarseness, for example ``coarse_shape=(14, 14)``.
+    A CAM is smooth, so that its fair rival is noise of the same coarseness: ``coarse_shape`` counts its cells,
+    ``(14, 14)`` for ``layer3`` of a ResNet and 224 x 224 pixels, see :func:`agezoo.explain.layer_view.cam_grid`.
     """
     noise = np.random.default_rng(seed).random(shape if coarse_shape is None else coarse_shape)
     if coarse_shape is None:

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from agezoo.data.atomic import written_atomically
-from agezoo.explain.overlay import split_projections
+from agezoo.explain.view_layout import PROJECTIONS, ViewLayout
 
-_COLUMNS = 5
+_WIDTH_INCHES = 13.0
+# Side of a square panel; others have its area.
 _PANEL_INCHES = 2.6
 _HEAD_INCHES = 0.75
 _REGION_COLOURS = ("#ff6b6b", "#4dd0e1", "#ffd54f", "#81c784", "#f06292", "#b39ddb", "#ffffff")
@@ -29,6 +30,7 @@ def write_method_gallery(
     maps: Mapping[str, np.ndarray],
     *,
     title: str,
+    layout: ViewLayout = PROJECTIONS,
     dpi: int = 110,
 ) -> Path:
     """Write the anatomy with every region's outline, then each map over it with the outline of all regions.
@@ -38,7 +40,7 @@ def write_method_gallery(
     path
         Picture to write; the format follows the suffix.
     image
-        The network's input, shape (2 n, height), coronal view first; both views are shown side by side, head up.
+        The network's input, of a shape that the layout knows; its views are shown side by side, head up.
     regions
         Boolean masks by name, shape of the image.
     maps
@@ -46,21 +48,27 @@ def write_method_gallery(
         because a pixel-wise map shown up to its largest value is a few bright dots on nothing.
     title
         Heading.
+    layout
+        Which views the image holds.
 
     Returns
     -------
     Path
         Where it lies.
     """
-    rows = math.ceil((len(maps) + 1) / _COLUMNS)
-    height = rows * (_PANEL_INCHES + 0.25) + _HEAD_INCHES
-    figure = Figure(figsize=(_COLUMNS * _PANEL_INCHES, height), facecolor="white")
+    picture = _side_by_side(layout, image)
+    panel_width = _PANEL_INCHES * math.sqrt(picture.shape[1] / picture.shape[0])
+    columns = max(1, round(_WIDTH_INCHES / panel_width))
+    # Few methods in narrow panels still need room for heading and legend.
+    columns = min(columns, max(len(maps) + 1, math.ceil(9 / panel_width)))
+    rows = math.ceil((len(maps) + 1) / columns)
+    height = rows * (_PANEL_INCHES**2 / panel_width + 0.25) + _HEAD_INCHES
+    figure = Figure(figsize=(columns * panel_width, height), facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, _COLUMNS, squeeze=False)
+    grid = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(
         left=0.005, right=0.995, bottom=0.005, top=1 - (_HEAD_INCHES + 0.2) / height, wspace=0.03, hspace=0.1
     )
-    picture = _side_by_side(image)
     grey = (0.0, float(np.percentile(picture[picture > 0], 99.5)) if (picture > 0).any() else 1.0)
     panels = grid.ravel()
     for axes in panels:
@@ -70,12 +78,12 @@ def write_method_gallery(
     panels[0].set_title("regions that carry age", fontsize=9, pad=3)
     colours = dict(zip(regions, _REGION_COLOURS * len(regions), strict=False))
     for name, region in regions.items():
-        _outline(panels[0], region, colours[name])
+        _outline(panels[0], layout, region, colours[name])
     everything = np.any(list(regions.values()), axis=0)
     for axes, (name, saliency) in zip(panels[1:], maps.items(), strict=False):
-        heat = _side_by_side(_brightened(saliency))
+        heat = _side_by_side(layout, _brightened(saliency))
         axes.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * np.clip(1.5 * heat, 0, 1), aspect="auto")
-        _outline(axes, everything, "#7fd4ff")
+        _outline(axes, layout, everything, "#7fd4ff")
         axes.set_title(name, fontsize=9, pad=3)
     figure.text(0.5, 1 - 0.08 / height, title, ha="center", va="top", fontsize=10, parse_math=False)
     figure.legend(
@@ -99,15 +107,15 @@ def _brightened(saliency: np.ndarray) -> np.ndarray:
     return np.clip(saliency / np.percentile(above, 99.7), 0, 1) if above.size else saliency
 
 
-def _side_by_side(plane: np.ndarray) -> np.ndarray:
-    return np.hstack(split_projections(np.asarray(plane, dtype=float)))
+def _side_by_side(layout: ViewLayout, plane: np.ndarray) -> np.ndarray:
+    return np.hstack(layout.split(np.asarray(plane, dtype=float)))
 
 
-def _outline(axes: Axes, region: np.ndarray, colour: str) -> None:
-    # The two views are outlined apart, so that no line runs along their common border.
+def _outline(axes: Axes, layout: ViewLayout, region: np.ndarray, colour: str) -> None:
+    # Views are outlined apart, so that no line runs along their common border.
     shown = np.asarray(region, dtype=float)
     left = 0
-    for view in split_projections(shown):
+    for view in layout.split(shown):
         columns = np.arange(left, left + view.shape[1])
         if view.any():
             axes.contour(columns, np.arange(view.shape[0]), view, levels=[0.5], colors=[colour], linewidths=0.7)

@@ -1,4 +1,4 @@
-"""The picture of one CT case: both projections, head up, with the saliency over the anatomy."""
+"""The picture of one case: its views, head up, with the saliency over the anatomy."""
 
 from __future__ import annotations
 
@@ -18,42 +18,16 @@ from matplotlib.figure import Figure
 
 from agezoo.data.atomic import written_atomically
 from agezoo.errors import InputError
-from agezoo.transforms.display import display_views
+from agezoo.explain.view_layout import PROJECTIONS, FieldOfView, ViewLayout, split_projections
+
+__all__ = ["case_overlay_figure", "split_projections", "write_case_overlay"]
 
 # Strongest opacity of the heat map: bone stays visible under the brightest colour.
 _MOST_OPAQUE = 0.62
-_TALLEST_PANEL_INCHES = 5.2
 _WIDEST_PANELS_INCHES = 9.5
 _MARGIN_INCHES = 0.35
 _COLOUR_BAR_INCHES = 0.95
 _TITLE_LINE_INCHES = 0.24
-
-
-def split_projections(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coronal and sagittal view of the network's input, as they are shown: head up, radiological.
-
-    Parameters
-    ----------
-    image
-        Shape (2 n, height) or (1, 2 n, height): coronal rows first, then sagittal; the second axis runs from foot to
-        head. The coronal rows run towards the patient's left, the sagittal ones towards the front (LAS).
-
-    Returns
-    -------
-    coronal, sagittal
-        Shape (height, n) each, the first row at the head. Patient's left, and front in the sagittal view, lie
-        at the viewer's right and left.
-
-    Raises
-    ------
-    InputError
-        For any other shape.
-    """
-    shape = np.shape(image)
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 1) or shape[-2] % 2:
-        raise InputError("not a pair of projections", found=f"shape {shape}", expected="(1, 224, 224) or (224, 224)")
-    coronal, sagittal = display_views(image)
-    return coronal, sagittal[:, ::-1]
 
 
 def case_overlay_figure(
@@ -62,16 +36,17 @@ def case_overlay_figure(
     *,
     title_lines: Sequence[str] = (),
     banner: str | None = None,
-    field_of_view_mm: tuple[float, float, float] | None = None,
+    layout: ViewLayout = PROJECTIONS,
+    field_of_view_mm: FieldOfView | None = None,
     signed: bool | None = None,
     saliency_label: str | None = None,
 ) -> Figure:
-    """Coronal and sagittal projection side by side, with the saliency map in colour over the grey anatomy.
+    """The views of an image side by side, with the saliency map in colour over the grey anatomy.
 
     Parameters
     ----------
     image
-        The network's input, see :func:`split_projections`. Grey runs from its 1st to its 99.5th percentile inside
+        The network's input, of a shape that the layout knows. Grey runs from its 1st to its 99.5th percentile inside
         the patient, so that one piece of metal does not darken everything else.
     saliency
         Map of the same shape, 0..1 or -1..1; opacity grows with the magnitude. None shows the anatomy alone.
@@ -79,9 +54,12 @@ def case_overlay_figure(
         For example case and predicted age; long lines are wrapped.
     banner
         A warning that must not be missed, for example that the weights come from phantoms.
+    layout
+        Which views the image holds: :data:`~agezoo.explain.view_layout.PROJECTIONS` or
+        :data:`~agezoo.explain.view_layout.LATERAL`.
     field_of_view_mm
-        Extent of the resampled volume towards left, front and head, in mm, which gives the true proportions. None
-        shows square pixels and says so.
+        Extent of the image towards left, front and head, in mm, which gives the true proportions. None shows square
+        pixels, and says so where that is not how the image is stored. A lateral view does not look at the first.
     signed
         Whether the colours tell older from younger; None looks for negative values.
     saliency_label
@@ -95,22 +73,22 @@ def case_overlay_figure(
     Raises
     ------
     InputError
-        If the image is not a pair of projections, the map's shape differs, or the field of view is not positive.
+        If the image has not the layout's shape, the map's shape differs, or the field of view is not positive.
     """
-    views = split_projections(image)
-    heats: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    views = layout.split(image)
+    heats: tuple[np.ndarray | None, ...] = (None,) * len(views)
     if saliency is not None:
-        heats = split_projections(saliency)
+        heats = layout.split(saliency)
         if heats[0] is None or heats[0].shape != views[0].shape:
             raise InputError("map and image differ in shape", found=np.shape(saliency), expected=np.shape(image))
         signed = bool(np.min(saliency) < 0) if signed is None else signed
-    widths, height, to_scale = _panel_extents(views[0].shape, field_of_view_mm)
+    widths, height, to_scale = layout.extents(views[0].shape, field_of_view_mm)
 
-    inches_per_unit = min(_TALLEST_PANEL_INCHES / height, _WIDEST_PANELS_INCHES / sum(widths))
+    inches_per_unit = min(layout.tallest_inches / height, _WIDEST_PANELS_INCHES / sum(widths))
     panel_widths = [width * inches_per_unit for width in widths]
     panel_height = height * inches_per_unit
     bar_inches = _COLOUR_BAR_INCHES if saliency is not None else 0.0
-    total_width = max(sum(panel_widths) + 3 * _MARGIN_INCHES + bar_inches, 4.5)
+    total_width = max(sum(panel_widths) + (len(views) + 1) * _MARGIN_INCHES + bar_inches, 4.5)
     # About 12 characters of 10-point text fit into an inch.
     lines = [part for line in title_lines for part in textwrap.wrap(line, int(total_width * 11)) or [""]]
     banner_lines = textwrap.wrap(banner, int(total_width * 10)) if banner else []
@@ -121,13 +99,12 @@ def case_overlay_figure(
     figure = Figure(figsize=(total_width, total_height), facecolor="white")
     FigureCanvasAgg(figure)
     window = _grey_window(np.asarray(image))
-    used_width = sum(panel_widths) + _MARGIN_INCHES + bar_inches
+    used_width = sum(panel_widths) + (len(views) - 1) * _MARGIN_INCHES + bar_inches
     left = (total_width - used_width) / 2
-    ends = (("R", "L", "coronal"), ("A", "P", "sagittal"))
     colours = _colours(bool(signed))
     limits = Normalize(-1 if signed else 0, 1)
-    for view, heat, width_inches, width, (left_end, right_end, name) in zip(
-        views, heats, panel_widths, widths, ends, strict=True
+    for view, heat, width_inches, width, ends, name in zip(
+        views, heats, panel_widths, widths, layout.ends, layout.names, strict=True
     ):
         box = (left / total_width, foot_inches / total_height, width_inches / total_width)
         axes = figure.add_axes((*box, panel_height / total_height))
@@ -135,7 +112,7 @@ def case_overlay_figure(
         axes.imshow(view, cmap="gray", vmin=window[0], vmax=window[1], extent=extent, interpolation="bilinear")
         if heat is not None:
             axes.imshow(heat, cmap=colours, norm=limits, extent=extent, interpolation="bilinear")
-        _mark(axes, left_end, right_end)
+        _mark(axes, *ends)
         axes.set_title(name, fontsize=9, pad=3)
         left += width_inches + _MARGIN_INCHES
     if saliency is not None:
@@ -155,9 +132,7 @@ def case_overlay_figure(
         bar.ax.tick_params(labelsize=8)
         bar.set_label(saliency_label or ("saliency (signed)" if signed else "saliency"), fontsize=9)
     _write_head(figure, lines, banner_lines, total_height)
-    note = "radiological view: patient's left at the viewer's right"
-    if not to_scale:
-        note += "; proportions not to scale"
+    note = layout.note if to_scale else f"{layout.note}; proportions not to scale"
     figure.text(0.5, 0.07 / total_height, note, ha="center", va="bottom", fontsize=7, color="0.35")
     return figure
 
@@ -169,7 +144,8 @@ def write_case_overlay(
     *,
     title_lines: Sequence[str] = (),
     banner: str | None = None,
-    field_of_view_mm: tuple[float, float, float] | None = None,
+    layout: ViewLayout = PROJECTIONS,
+    field_of_view_mm: FieldOfView | None = None,
     signed: bool | None = None,
     saliency_label: str | None = None,
     dpi: int = 130,
@@ -184,6 +160,7 @@ def write_case_overlay(
         saliency,
         title_lines=title_lines,
         banner=banner,
+        layout=layout,
         field_of_view_mm=field_of_view_mm,
         signed=signed,
         saliency_label=saliency_label,
@@ -192,17 +169,6 @@ def write_case_overlay(
     with written_atomically(target) as temporary:
         figure.savefig(temporary, dpi=dpi)
     return target
-
-
-def _panel_extents(
-    view_shape: tuple[int, ...], field_of_view_mm: tuple[float, float, float] | None
-) -> tuple[tuple[float, float], float, bool]:
-    if field_of_view_mm is None:
-        return (float(view_shape[1]), float(view_shape[1])), float(view_shape[0]), False
-    left_right, front_back, foot_head = (float(extent) for extent in field_of_view_mm)
-    if not min(left_right, front_back, foot_head) > 0:
-        raise InputError("the field of view must be positive", found=field_of_view_mm, expected="three lengths in mm")
-    return (left_right, front_back), foot_head, True
 
 
 def _grey_window(image: np.ndarray) -> tuple[float, float]:

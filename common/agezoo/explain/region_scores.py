@@ -16,8 +16,6 @@ ALL_REGIONS = "all_regions"
 SCORES = ("pointing_hit", "energy_inside", "area_share")
 """Columns that :func:`region_scores` gives per region."""
 
-# Feature maps of layer3 have this size for an image of 224 x 224, so random maps of it are as smooth as a CAM.
-_COARSE = (14, 14)
 _RANDOM_DRAWS = 25
 
 
@@ -88,11 +86,22 @@ def region_scores(saliency: np.ndarray, regions: CaseRegions) -> dict[str, dict[
     }
 
 
-def random_scores(regions: CaseRegions, *, seed: int) -> dict[str, dict[str, float]]:
-    """:func:`region_scores` of maps that know nothing and are as smooth as a CAM, mean over 25 of them."""
+def random_scores(regions: CaseRegions, *, coarse_shape: tuple[int, ...], seed: int) -> dict[str, dict[str, float]]:
+    """:func:`region_scores` of maps that know nothing, mean over 25 of them.
+
+    Parameters
+    ----------
+    regions
+        Of the case.
+    coarse_shape
+        Cells of a class-activation map of this image, see :func:`agezoo.explain.layer_view.cam_grid`: the random maps
+        are as smooth as that.
+    seed
+        Of the maps.
+    """
     draws = [
         region_scores(
-            random_map(regions.patient.shape, coarse_shape=_COARSE, seed=seed * _RANDOM_DRAWS + draw), regions
+            random_map(regions.patient.shape, coarse_shape=coarse_shape, seed=seed * _RANDOM_DRAWS + draw), regions
         )
         for draw in range(_RANDOM_DRAWS)
     ]

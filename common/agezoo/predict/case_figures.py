@@ -19,7 +19,10 @@ from agezoo.errors import AgeZooError
 from agezoo.explain.attribution import explain
 from agezoo.explain.network_state import network_device
 from agezoo.explain.overlay import write_case_overlay
+from agezoo.explain.view_layout import LATERAL, PROJECTIONS
 from agezoo.networks.weights import WeightsFile, ensemble_origin
+from agezoo.predict.original_map import map_on_original, write_map
+from agezoo.transforms.canvas import CanvasPlacement
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +35,17 @@ _TRIED_MAPS_ON_CPU = 128
 # can change a member's map whose weights hardly differ from 0.
 _AFFORDABLE_PARAMETERS = 8_000_000
 
+# About 2000 pixels from head to foot.
+_ORIGINAL_DPI = 300
+
 PHANTOM_BANNER = "Phantom weights: this age means nothing for a real person."
 
 
 class CaseFigures:
-    """Writes the projections of each case with its age and, over them, where in the image that age comes from.
+    """Writes a picture of each case with its age and, over the anatomy, where in the image that age comes from.
+
+    A CT is shown as the two projections that the network sees, a radiograph (a case with a ``kind``) as the lateral
+    view on the network's canvas.
 
     Parameters
     ----------
@@ -47,11 +56,18 @@ class CaseFigures:
     network
         The network that predicts, asked again for the saliency.
     layer
-        Layer of the class-activation methods.
+        Layer of the class-activation methods; None takes the network's own.
     saliency
-        A method of :func:`agezoo.explain.attribution.explain`, or ``"none"`` for the projections alone.
+        A method of :func:`agezoo.explain.attribution.explain`, or ``"none"`` for the anatomy alone.
     weights
         The weight files in use; phantom weights put a banner on every picture.
+    signed
+        Whether maps tell what makes the patient older from what makes younger; None as the method is by nature.
+    originals
+        Of a radiograph, write ``<case>_original.png`` too: the map over the image as it is stored, in more detail.
+    save_maps
+        Of a radiograph, write the map on the stored image's grid as ``maps/<case>.nii.gz``, see
+        :func:`agezoo.predict.original_map.write_map`.
     """
 
     def __init__(
@@ -59,15 +75,21 @@ class CaseFigures:
         rows: Sequence[Mapping[str, Any]],
         output_dir: str | Path,
         network: nn.Module,
-        layer: str = "layer3",
+        layer: str | None = None,
         saliency: str = "score_cam",
         weights: Sequence[WeightsFile] = (),
+        signed: bool | None = None,
+        originals: bool = False,
+        save_maps: bool = False,
     ) -> None:
         self.rows = rows
         self.output_dir = Path(output_dir)
         self.network = network
         self.layer = layer
         self.saliency = saliency
+        self.signed = signed
+        self.originals = originals
+        self.save_maps = save_maps
         self.banner = PHANTOM_BANNER if weights and ensemble_origin(weights) == "phantom" else None
         self._names: dict[str, int] = {}
 
@@ -97,27 +119,77 @@ class CaseFigures:
         return name
 
     def _write(self, case: Mapping[str, Any], output: Mapping[str, Any]) -> None:
+        name = self._name(case)
         image = case["image"].detach().cpu().float().numpy()
         saliency = None
         if self.saliency != "none":
-            saliency = explain(self.network, image, self.saliency, layer=self.layer, **affordable(self.network))
-        field_of_view = np.asarray(case["field_of_view_mm"], dtype=float)
-        known = bool(np.isfinite(field_of_view).all())
+            saliency = explain(
+                self.network, image, self.saliency, layer=self.layer, signed=self.signed, **affordable(self.network)
+            )
+        text: dict[str, Any] = {"title_lines": [name, age_line(output, known_age(case))], "banner": self.banner}
         write_case_overlay(
-            self.output_dir / f"{self._name(case)}.png",
+            self.output_dir / f"{name}.png",
             image,
             saliency,
-            title_lines=[self._name(case), age_line(output, known_age(case))],
-            banner=self.banner,
-            field_of_view_mm=tuple(field_of_view) if known else None,
+            layout=LATERAL if case.get("kind") else PROJECTIONS,
+            field_of_view_mm=shown_field_of_view_mm(case),
+            **text,
         )
+        if saliency is not None and (self.originals or self.save_maps):
+            self._write_original(case, name, saliency, text)
+
+    def _write_original(
+        self, case: Mapping[str, Any], name: str, saliency: np.ndarray, text: Mapping[str, Any]
+    ) -> None:
+        placement = _placement(case)
+        if placement is None:
+            logger.warning("%s: only maps of radiographs can be carried back to the original image", name)
+            return
+        row = self.rows[int(case["row"])]
+        original = map_on_original(row["image"], str(case["kind"]), placement, saliency)
+        if self.originals:
+            write_case_overlay(
+                self.output_dir / f"{name}_original.png",
+                original.image,
+                original.saliency,
+                layout=LATERAL,
+                field_of_view_mm=original.field_of_view_mm,
+                dpi=_ORIGINAL_DPI,
+                **text,
+            )
+        if self.save_maps:
+            write_map(self.output_dir / "maps" / f"{name}.nii.gz", original)
+
+
+def shown_field_of_view_mm(case: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """Extent of what the network sees towards left, front and head in mm; None where it is not known.
+
+    Of a radiograph it tells the proportions of a pixel, which differ from 1 in some DXA images. Other radiographs have
+    square pixels, and their sides are cropped after the extent was measured, so that nothing is known there.
+    """
+    extent_mm = np.asarray(case["field_of_view_mm"], dtype=float)
+    placement = _placement(case)
+    if placement is not None:
+        if case["kind"] != "vfa" or not np.isfinite(extent_mm[1:]).all():
+            return None
+        column_mm, row_mm = extent_mm[1] / placement.area_columns, extent_mm[2] / placement.area_rows
+        return math.nan, column_mm * placement.canvas_width, row_mm * placement.canvas_height
+    if not np.isfinite(extent_mm).all():
+        return None
+    left, front, head = (float(length) for length in extent_mm)
+    return left, front, head
+
+
+def _placement(case: Mapping[str, Any]) -> CanvasPlacement | None:
+    numbers = case.get("canvas")
+    return None if numbers is None else CanvasPlacement.from_array(np.asarray(numbers, dtype=float))
 
 
 def affordable(network: nn.Module) -> dict[str, Any]:
     """Options of :func:`agezoo.explain.attribution.explain` that bring a full-size ensemble's map to seconds.
 
     Empty for small networks and on a GPU, where the exact map takes little time. bfloat16 is left out where the CPU
-    would only imitate it. Methods other than the Score-CAMs are not changed by the options.
+    would only imitate it. The map of a Score-CAM alone is changed by the options.
     """
     size = sum(parameter.numel() for parameter in network.parameters())
     if network_device(network).type != "cpu" or size < _AFFORDABLE_PARAMETERS:
