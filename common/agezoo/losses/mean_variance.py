@@ -89,7 +89,8 @@ class MeanVarianceLoss(nn.Module):
         log_chances = torch.log_softmax(pred, dim=1)
         chances = log_chances.exp()
         ages = torch.arange(first, last + 1, dtype=pred.dtype, device=pred.device)
-        expected = chances @ ages
+        # Sums of products: mixed precision would carry a matrix product out in half precision.
+        expected = (chances * ages).sum(dim=1)
         cross_entropy = -log_chances.gather(1, classes.long()[:, None]).mean()
         mean = 0.5 * (expected - target).square().mean()
         variance = (chances * (ages - expected[:, None]).square()).sum(dim=1).mean()
