@@ -18,21 +18,25 @@ NONE = "none"
 #: How the column ``error`` begins where a grade would change nothing of a scan.
 NOT_APPLICABLE = "not applicable"
 
-#: Columns of ``robustness.csv``, one row per case and grade. ``difference_years`` is predicted - baseline.
+#: Columns of ``robustness.csv``, one row per case and grade. ``difference_years`` is predicted - baseline; where the
+#: head rounds, both are taken before rounding (``expected_age_years``).
 TABLE_COLUMNS = [
     "subject_id",
     "session",
     "image",
+    "modality",
     "perturbation",
     "grade",
     "unit",
     "baseline_age_years",
     "predicted_age_years",
+    "expected_age_years",
     "difference_years",
     "aleatoric_sd_years",
     "epistemic_sd_years",
     "age_years",
     "error",
+    "note",
     "bundle",
     "bundle_version",
     "weights_sha256",
@@ -52,6 +56,17 @@ _NEED_PAIRS = (
 )
 
 
+def with_unrounded_ages(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the ages that are compared as ``predicted_age_years``: before rounding, of heads that round.
+
+    Rounding to whole years would hide every change of less than half a year and turn others into a whole one.
+    """
+    if "expected_age_years" not in table:
+        return table
+    expected = table["expected_age_years"].astype(float)
+    return table.assign(predicted_age_years=expected.fillna(table["predicted_age_years"].astype(float)))
+
+
 def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
     """Figures of every perturbation and grade, and of the repeat scans.
 
@@ -64,9 +79,13 @@ def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
     -------
     dict
         ``n_cases`` (scans with a prediction), ``n_failed`` (scans without), ``n_with_age``, ``baseline_mae_years``;
+        ``is_unrounded``: whether ages before rounding are compared; ``n_with_note``: scans of which something had to be
+        assumed;
         ``perturbations``: name -> list of the figures of :func:`grade_figures` with ``grade`` and ``unit``, in the
         order of the table; ``repeat_scans``: see :func:`repeat_figures`.
     """
+    is_unrounded = bool("expected_age_years" in table and table["expected_age_years"].notna().any())
+    table = with_unrounded_ages(table)
     unperturbed = table[table["perturbation"] == NONE]
     usable = unperturbed[unperturbed["predicted_age_years"].notna()]
     error = (usable["predicted_age_years"] - usable["age_years"]).dropna().abs()
@@ -76,6 +95,8 @@ def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
         "n_failed": len(unperturbed) - len(usable),
         "n_with_age": len(error),
         "baseline_mae_years": float(error.mean()) if len(error) else None,
+        "is_unrounded": is_unrounded,
+        "n_with_note": int((_words(usable["note"]) != "").sum()) if "note" in usable else 0,
         "perturbations": {
             str(name): [
                 {"grade": float(grade), "unit": str(part["unit"].iloc[0]), **grade_figures(part)}
@@ -110,7 +131,7 @@ def grade_figures(part: pd.DataFrame) -> dict[str, Any]:
     known = part[predicted.notna() & part["baseline_age_years"].notna()].astype(
         {"predicted_age_years": float, "baseline_age_years": float, "age_years": float}
     )
-    skipped = part["error"].fillna("").astype(str).str.startswith(NOT_APPLICABLE)
+    skipped = _words(part["error"]).str.startswith(NOT_APPLICABLE)
     figures: dict[str, Any] = {
         "n": len(known),
         "n_not_applicable": int(skipped.sum()),
@@ -157,8 +178,13 @@ def _error_figures(known: pd.DataFrame) -> dict[str, Any]:
 
 
 def repeat_pairs(unperturbed: pd.DataFrame) -> pd.DataFrame:
-    """First and second prediction of people who were scanned again; an empty table when there are none."""
+    """First and second prediction of people who were scanned again; an empty table when there are none.
+
+    A radiograph and a DXA image of one person are no repeats.
+    """
     named = unperturbed[unperturbed["subject_id"].notna()].assign(error=None)
+    if "modality" in named:
+        named["subject_id"] = named["subject_id"].astype(str) + " " + _words(named["modality"])
     try:
         return pairs_of_repeats(named.astype({"age_years": float, "predicted_age_years": float}))
     except InputError:
@@ -171,3 +197,8 @@ def repeat_figures(unperturbed: pd.DataFrame) -> dict[str, Any]:
     if len(pairs) < MIN_PAIRS:
         return {"n_pairs": len(pairs)}
     return evaluate_pairs(pairs["first_years"], pairs["second_years"])
+
+
+def _words(column: pd.Series) -> pd.Series:
+    """A column of words whose empty cells are empty words."""
+    return column.map(lambda cell: cell if isinstance(cell, str) else "").astype(str)

@@ -15,13 +15,27 @@ from agezoo.analysis.html_page import data_uri, page_environment
 from agezoo.analysis.plots.bland_altman import plot_bland_altman
 from agezoo.analysis.plots.canvas import rendered
 from agezoo.analysis.plots.catalogue import Plot
-from agezoo.analysis.plots.perturbed_views import PerturbedView, plot_perturbed_views
+from agezoo.analysis.plots.perturbed_views import PerturbedImage, PerturbedView, plot_perturbed_views
 from agezoo.analysis.plots.robustness import plot_agreement_overview, plot_differences, plot_error_overview
-from agezoo.analysis.robustness import NONE, repeat_pairs, robustness_figures
+from agezoo.analysis.robustness import NONE, repeat_pairs, robustness_figures, with_unrounded_ages
 from agezoo.data.atomic import written_atomically
 from agezoo.version import __version__
 
 _SHOWN_FAILURES = 100
+
+_SHOWN = {
+    "volume": (
+        "Coronal and sagittal projections of one scan",
+        "Radiological view: the patient's left at the viewer's right.",
+    ),
+    "radiograph": (
+        "The network's view of one image",
+        "The whole canvas is shown, with the black that fills it up; left and right are as stored.",
+    ),
+}
+
+#: What one image is called, by kind of image.
+NOUNS = {"volume": "scan", "radiograph": "image"}
 
 
 def write_robustness(
@@ -30,9 +44,10 @@ def write_robustness(
     *,
     bundle: str,
     seed: int,
+    reader: str = "volume",
     texts: Mapping[str, tuple[str, str]] | None = None,
     example: str = "",
-    views: Sequence[PerturbedView] = (),
+    views: Sequence[PerturbedView | PerturbedImage] = (),
 ) -> dict[str, Any]:
     """Write ``robustness.json``, ``robustness.html`` and ``plots/`` into `out`.
 
@@ -44,6 +59,8 @@ def write_robustness(
         Folder of the results.
     bundle, seed
         What predicted, and the seed of what was left to chance in the perturbations.
+    reader
+        What one image is, see :class:`agezoo.registry.BundleFacts`.
     texts
         Heading and description of the perturbations by name; the bare name is the heading of others.
     example, views
@@ -57,6 +74,7 @@ def write_robustness(
     out = Path(out)
     figures = {
         "bundle": bundle,
+        "reader": reader,
         "seed": seed,
         "agezoo_version": __version__,
         "weights_origin": _only(table["weights_origin"]),
@@ -79,6 +97,7 @@ def write_robustness(
             ages=figures["n_with_age"] > 0,
             words=in_words,
             interval=interval_in_words,
+            noun=NOUNS[reader],
             made_on=date.today().isoformat(),
             version=__version__,
         )
@@ -96,52 +115,56 @@ def write_robustness(
 
 
 def _plots(
-    table: pd.DataFrame, figures: Mapping[str, Any], titles: Mapping[str, str], views: Sequence[PerturbedView]
+    table: pd.DataFrame,
+    figures: Mapping[str, Any],
+    titles: Mapping[str, str],
+    views: Sequence[PerturbedView | PerturbedImage],
 ) -> Iterator[Plot]:
+    noun = NOUNS[figures["reader"]]
     perturbed, repeats = figures["perturbations"], figures["repeat_scans"]
     limits = (repeats["lower_limit_years"], repeats["upper_limit_years"]) if "lower_limit_years" in repeats else None
     if perturbed:
         yield Plot(
             "agreement",
-            plot_agreement_overview(perturbed, titles, repeat_limits_years=limits),
+            plot_agreement_overview(perturbed, titles, repeat_limits_years=limits, noun=noun),
             "Mean difference and limits of agreement of every perturbation and grade; the numbers are in the table.",
             "A diamond off the dashed line: ages move to one side. A long bar: they move unpredictably. Arrow "
             "heads: the bar goes on beyond the plot."
-            + (" Grey: how far repeat scans of one person are apart anyway." if limits else ""),
+            + (f" Grey: how far repeat {noun}s of one person are apart anyway." if limits else ""),
         )
     if perturbed and figures["n_with_age"]:
         yield Plot(
             "error",
-            plot_error_overview(perturbed, titles, baseline_mae_years=figures["baseline_mae_years"]),
-            "Mean absolute error of every perturbation and grade beside that of the same scans as they are.",
+            plot_error_overview(perturbed, titles, baseline_mae_years=figures["baseline_mae_years"], noun=noun),
+            f"Mean absolute error of every perturbation and grade beside that of the same {noun}s as they are.",
             "Diamonds to the right of their black mark: the perturbation makes ages worse. The dashed line is the "
-            "error of all scans as they are.",
+            f"error of all {noun}s as they are.",
         )
     for name, grades in perturbed.items():
         rows = table[table["perturbation"] == name]
         yield Plot(
             f"difference_{name}",
-            plot_differences(rows, grades, title=titles.get(name, name), unit=grades[0]["unit"]),
+            plot_differences(rows, grades, title=titles.get(name, name), unit=grades[0]["unit"], noun=noun),
             f"Box plots of the change of age by grade of {titles.get(name, name)}.",
-            "Points are scans. Boxes are drawn for five scans or more.",
+            f"Points are {noun}s. Boxes are drawn for five {noun}s or more.",
         )
     if limits:
-        pairs = repeat_pairs(table[(table["perturbation"] == NONE) & table["predicted_age_years"].notna()])
+        compared = with_unrounded_ages(table)
+        pairs = repeat_pairs(compared[(compared["perturbation"] == NONE) & compared["predicted_age_years"].notna()])
         yield Plot(
             "repeat_scans",
-            plot_bland_altman(pairs["first_years"], pairs["second_years"], title="First and repeat scan",
+            plot_bland_altman(pairs["first_years"], pairs["second_years"], title=f"First and repeat {noun}",
                               second_name="repeat"),
-            f"Bland-Altman plot of {len(pairs)} pairs of scans.",
+            f"Bland-Altman plot of {len(pairs)} pairs of {noun}s.",
             "About 95 % of the differences lie between the orange limits; shaded bands are the lines' 95 % intervals.",
         )  # fmt: skip
     if views:
         yield Plot(
             "example",
             plot_perturbed_views(views),
-            "Coronal and sagittal projections of one scan under every perturbation: "
-            + "; ".join(view.title for view in views),
-            "Each perturbation at its strongest grade, in the grey values that the network gets. Radiological view: "
-            "the patient's left at the viewer's right.",
+            f"{_SHOWN[figures['reader']][0]} under every perturbation: " + "; ".join(view.title for view in views),
+            f"Each perturbation at its strongest grade, in the grey values that the network gets. "
+            f"{_SHOWN[figures['reader']][1]}",
         )
 
 

@@ -1,4 +1,4 @@
-"""``agezoo robustness``: how far ages move when scans are perturbed."""
+"""``agezoo robustness``: how far ages move when scans or radiographs are perturbed."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from typing import Any
 
 from agezoo.commands.arguments import add_bundle, add_scans, add_verb
 from agezoo.errors import InputError
-from agezoo.transforms.perturb.catalogue import PERTURBATIONS
+from agezoo.registry import BUNDLES
+from agezoo.transforms.perturb.catalogue import CATALOGUES
 
 
 def add_parser(verbs: Any) -> None:
     """Add the verb."""
-    known = "\n".join(f"  {p.name:<17}{_grades(p.grades)} {p.unit}" for p in PERTURBATIONS.values())
     parser = add_verb(
         verbs,
         "robustness",
         "perturb scans in graded ways, predict again and report the agreement",
-        "Perturb every scan in graded ways (noise, dose, cropping, position, slices, HU scale, metal), predict again\n"
-        "and report the agreement with the age of the scan as it is. Writes robustness.csv, robustness.json, plots/\n"
-        "and a self-contained robustness.html. With a datalist, errors by grade and the agreement of repeat scans are\n"
-        "reported too. A run that was stopped goes on where it was. Perturbations and the strengths that are tried:\n\n"
-        + known,
+        "Perturb every scan or radiograph in graded ways (noise, dose, cropping, position, resolution, grey values,\n"
+        "metal), predict again and report the agreement with the age of the image as it is. Writes robustness.csv,\n"
+        "robustness.json, plots/ and a self-contained robustness.html. With a datalist, errors by grade and the\n"
+        "agreement of repeat scans are reported too. A run that was stopped goes on where it was. Perturbations and\n"
+        "the strengths that are tried:\n\n" + "\n\n".join(_known(reader) for reader in CATALOGUES),
         "  agezoo robustness ct_age datalist.json --out robustness --limit 20\n"
         "  agezoo robustness ct_age scans/ --out robustness --weights phantom --perturbations noise,crop,metal\n"
-        "  agezoo robustness ct_age scan.nii.gz --out robustness --grades noise=20,40 hu_offset=-30,30",
+        "  agezoo robustness ct_age scan.nii.gz --out robustness --grades noise=20,40 hu_offset=-30,30\n"
+        "  agezoo robustness spine_age radiographs/ --out robustness --perturbations crop,rotation,metal",
     )
     add_bundle(parser)
     add_scans(parser)
@@ -75,15 +76,19 @@ def run(args: argparse.Namespace) -> int:
 
 def summary_lines(figures: dict[str, Any]) -> list[str]:
     """A table for the console: perturbed - unperturbed age in years."""
+    from agezoo.analysis.robustness_page import NOUNS
+
     lines = [f"{'':<28}{'n':>4}{'mean':>8}{'limits of agreement':>22}{'ICC':>8}{'> 5 years':>11}{'MAE':>8}"]
     mae = figures["baseline_mae_years"]
-    lines.append(f"{'scans as they are':<28}{figures['n_cases']:>4}{'':>49}{_number(mae, '8.2f')}")
+    lines.append(
+        f"{NOUNS[figures['reader']] + 's as they are':<28}{figures['n_cases']:>4}{'':>49}{_number(mae, '8.2f')}"
+    )
     for name, grades in figures["perturbations"].items():
         for grade in grades:
             limits = "-"
             if grade["lower_limit_years"] is not None:
                 limits = f"{grade['lower_limit_years']:.2f} to {grade['upper_limit_years']:.2f}"
-            label = f"{name} {grade['grade']:g}"
+            label = f"{name} {grade['grade']:g}" if grade["unit"] else name
             lines.append(
                 f"{label:<28}{grade['n']:>4}"
                 f"{_number(grade['mean_difference_years'], '+8.2f')}{limits:>22}{_number(grade['icc_2_1'], '8.3f')}"
@@ -98,8 +103,14 @@ def _number(value: float | None, form: str) -> str:
     return format(value, form)
 
 
-def _grades(grades: tuple[float, ...]) -> str:
-    return ", ".join(f"{g:g}" for g in grades)
+def _known(reader: str) -> str:
+    """The perturbations of one kind of image with their grades, under the bundles that take them."""
+    bundles = [facts.name for facts in BUNDLES.values() if facts.reader == reader and facts.state == "ready"]
+    lines = [
+        f"  {p.name:<17}{', '.join(f'{g:g}' for g in p.grades)} {p.unit}".rstrip() if p.unit else f"  {p.name}"
+        for p in CATALOGUES[reader].values()
+    ]
+    return "\n".join([f"{', '.join(bundles)}:", *lines])
 
 
 def _own_grades(text: str) -> tuple[str, tuple[float, ...]]:

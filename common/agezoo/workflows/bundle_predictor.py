@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.transforms import Compose
+from monai.transforms import Compose, MapTransform
 from monai.utils import convert_to_tensor
 
-from agezoo.engines.cohort_dataset import transform_version
-from agezoo.engines.config_parts import config_part
+from agezoo.engines.cohort_dataset import image_kind, transform_version
 from agezoo.engines.prediction_writer import number
 from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile, recorded_settings
-from agezoo.registry import bundle_root
+from agezoo.registry import bundle_facts, bundle_root
 from agezoo.transforms.load import LoadVolumed
+from agezoo.transforms.load_radiograph import LoadRadiographd
 from agezoo.workflows.bundle_run import expression
+
+_FIRST_STEPS: dict[str, type[MapTransform]] = {"volume": LoadVolumed, "radiograph": LoadRadiographd}
+_RESULTS = ("predicted_age_years", "expected_age_years", "aleatoric_sd_years", "epistemic_sd_years")
 
 
 class BundlePredictor:
@@ -33,17 +36,19 @@ class BundlePredictor:
     device
         For example ``"cuda:0"``; the first GPU when there is one, otherwise the CPU.
     batch_size
-        Images asked together.
+        Images asked together; the number in ``inference.json`` if not given.
 
     Attributes
     ----------
+    reader
+        What one image is, see :class:`agezoo.registry.BundleFacts`.
     version
         Text that changes with the preprocessing, its settings or the package's version.
 
     Raises
     ------
     InputError
-        If the bundle's preprocessing does not begin with reading a volume, or the weights do not fit.
+        If the bundle's preprocessing does not begin with reading its kind of image, or the weights do not fit.
     """
 
     def __init__(
@@ -52,18 +57,12 @@ class BundlePredictor:
         weights: Sequence[WeightsFile],
         *,
         device: str | None = None,
-        batch_size: int = 16,
+        batch_size: int | None = None,
     ) -> None:
         from monai.bundle import ConfigParser
 
         root = bundle_root(bundle)
-        preprocessing = config_part(root, "train.json", "preprocessing")
-        steps = list(getattr(preprocessing, "transforms", []))
-        if not steps or not isinstance(steps[0], LoadVolumed):
-            raise InputError("the bundle's preprocessing does not begin with LoadVolumed", source=bundle)
-        self._load = steps[0]
-        self._rest = Compose(steps[1:])
-        self.version = transform_version(preprocessing)
+        self.reader = bundle_facts(bundle).reader
         parser = ConfigParser()
         parser.read_config(str(Path(root) / "configs" / "inference.json"))
         parser["bundle_root"] = str(root)
@@ -72,14 +71,31 @@ class BundlePredictor:
             parser[name] = value
         if device is not None:
             parser["device"] = f"$torch.device({device!r})"
+        preprocessing = parser.get_parsed_content("preprocessing")
+        steps = list(getattr(preprocessing, "transforms", []))
+        first = _FIRST_STEPS[self.reader]
+        if not steps or not isinstance(steps[0], first):
+            raise InputError(f"the bundle's preprocessing does not begin with {first.__name__}", source=bundle)
+        self._load = steps[0]
+        self._rest = Compose(steps[1:])
+        self.version = transform_version(preprocessing)
         self._device = parser.get_parsed_content("device")
         self._network: torch.nn.Module = parser.get_parsed_content("network")
         self._head = parser.get_parsed_content("postprocessing")
-        self.batch_size = batch_size
+        self.batch_size = int(parser.get_parsed_content("batch_size")) if batch_size is None else batch_size
 
-    def read(self, image: str | Sequence[str]) -> dict[str, Any]:
-        """Read a scan: ``image`` (MetaTensor (1, X, Y, Z) in LAS), ``image_facts`` and ``reading_notes``."""
-        return {str(key): value for key, value in self._load({"image": image}).items()}
+    def read(self, image: str | Sequence[str], kind: str = "") -> dict[str, Any]:
+        """Read a scan or radiograph: ``image``, ``image_facts`` and ``reading_notes``.
+
+        The image is a MetaTensor: a volume (1, X, Y, Z) in LAS, a radiograph (1, rows, columns), bone bright. `kind` is
+        ``"radiograph"`` or ``"vfa"``, for those who read both; empty: the header tells.
+        """
+        return {str(key): value for key, value in self._load({"image": image, "modality": kind}).items()}
+
+    def read_row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the image of a case, see :func:`agezoo.predict.cases.find_cases`."""
+        kind = image_kind(row)
+        return self.read(row["image"], kind) if kind else self.read(row["image"])
 
     def prepare(self, item: Mapping[str, Any]) -> torch.Tensor:
         """The network's input, float32 without meta data, from a scan as :meth:`read` gives it; `item` is kept."""
@@ -88,24 +104,23 @@ class BundlePredictor:
         return tensor
 
     def predict(self, images: Sequence[torch.Tensor]) -> list[dict[str, float | None]]:
-        """Predicted age, aleatoric and epistemic SD in years of prepared images; None where one is not finite."""
+        """What the age head says of prepared images, in years; None where one is not finite or the head has it not.
+
+        ``predicted_age_years``, ``expected_age_years`` (before rounding, of heads that round), ``aleatoric_sd_years``
+        and ``epistemic_sd_years``.
+        """
         results: list[dict[str, float | None]] = []
         with torch.inference_mode():
             for start in range(0, len(images), self.batch_size):
                 batch = torch.stack(list(images[start : start + self.batch_size])).to(self._device)
                 for pred in self._network(batch).cpu():
                     output = self._head({"pred": pred})
-                    results.append(
-                        {
-                            name: number(output.get(name))
-                            for name in ("predicted_age_years", "aleatoric_sd_years", "epistemic_sd_years")
-                        }
-                    )
+                    results.append({name: number(output.get(name)) for name in _RESULTS})
         return results
 
 
 def extent_mm(item: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Extent of a scan as :meth:`BundlePredictor.read` gives it towards left, front and head, in mm."""
+    """Extent of a volume as :meth:`BundlePredictor.read` gives it towards left, front and head, in mm."""
     image = item["image"]
     spacing = np.linalg.norm(np.asarray(image.affine, dtype=float)[:3, :3], axis=0)
     x, y, z = (float(n * s) for n, s in zip(image.shape[1:], spacing, strict=True))

@@ -1,4 +1,4 @@
-"""How far a predicted age moves when the scan is perturbed."""
+"""How far a predicted age moves when the scan or radiograph is perturbed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from agezoo.analysis.plots.perturbed_views import PerturbedView
-from agezoo.analysis.robustness import NONE, TABLE_COLUMNS
+from agezoo.analysis.robustness import TABLE_COLUMNS
 from agezoo.analysis.robustness_page import write_robustness
 from agezoo.data.atomic import written_atomically
 from agezoo.engines.cohort_dataset import image_fingerprint
 from agezoo.errors import InputError
-from agezoo.explain.overlay import split_projections
 from agezoo.networks.weights import WeightsFile, ensemble_origin, ensemble_sha256, find_weights
 from agezoo.predict.cases import find_cases
 from agezoo.registry import bundle_facts, bundle_root, bundle_version
-from agezoo.transforms.perturb.catalogue import PERTURBATIONS, chosen_perturbations
-from agezoo.workflows.bundle_predictor import BundlePredictor, extent_mm
+from agezoo.transforms.perturb.catalogue import CATALOGUES, chosen_perturbations
+from agezoo.workflows.bundle_predictor import BundlePredictor
 from agezoo.workflows.bundle_run import quiet
-from agezoo.workflows.robustness_case import Chosen, case_lines, case_name, perturbed_item
+from agezoo.workflows.robustness_case import Chosen, case_lines, case_name
+from agezoo.workflows.robustness_example import example_views
 
 
 @dataclass(frozen=True)
@@ -59,28 +58,29 @@ def robustness(
     limit: int | None = None,
     seed: int = 0,
     device: str | None = None,
-    batch_size: int = 16,
+    batch_size: int | None = None,
 ) -> Robustness:
     """Perturb every scan in graded ways, predict again and report the agreement with the unperturbed prediction.
 
-    The volume is perturbed in HU, before the bundle's own preprocessing. One volume and one altered copy of it are in
-    memory at a time. Each finished case is kept in ``out/cases``, so that a run that was stopped goes on where it was
-    and one that is asked for more inputs does only these; a changed scan, model, choice or seed is done anew.
+    A volume is perturbed in HU, a radiograph as it was read (bone bright, its own grey values), before the bundle's own
+    preprocessing. One image and one altered copy of it are in memory at a time. Each finished case is kept in
+    ``out/cases``, so that a run that was stopped goes on where it was and one that is asked for more inputs does only
+    these; a changed image, model, choice or seed is done anew.
 
     Parameters
     ----------
     bundle
         Name of the bundle.
     inputs
-        DICOM folders, NIfTI files or datalists; see :func:`agezoo.predict.cases.find_cases`. With a datalist ages and
+        DICOM folders, image files or datalists; see :func:`agezoo.predict.cases.find_cases`. With a datalist ages and
         sessions are known: the report then has errors by grade and the agreement of repeat scans.
     out
         Folder of ``robustness.csv``, ``robustness.json``, ``robustness.html`` and ``plots/``.
     weights
         As in :func:`agezoo.networks.weights.find_weights`.
     perturbations
-        Names, or what several names begin with; None for all of
-        :data:`agezoo.transforms.perturb.catalogue.PERTURBATIONS`.
+        Names, or what several names begin with; None for all that
+        :data:`agezoo.transforms.perturb.catalogue.CATALOGUES` has for the bundle's kind of image.
     grades
         Own grades by name.
     limit
@@ -90,7 +90,7 @@ def robustness(
     device
         As in :func:`agezoo.predict.run.predict`.
     batch_size
-        Images asked together.
+        Images asked together; by default as many as ``inference.json`` does.
 
     Raises
     ------
@@ -98,9 +98,10 @@ def robustness(
         For unknown perturbations or weights, or when not one case could be predicted. A case that fails is a row with
         its reason, never the end of the others.
     """
-    chosen = chosen_perturbations(perturbations, grades)
+    facts = bundle_facts(bundle)
+    chosen = chosen_perturbations(perturbations, grades, reader=facts.reader)
     files = find_weights(bundle_root(bundle), weights)
-    rows = _limited(find_cases(inputs, modality=bundle_facts(bundle).modalities[0]), limit)
+    rows = _limited(find_cases(inputs, modality=facts.modalities[0], reader=facts.reader), limit)
     out = Path(out)
     (out / "cases").mkdir(parents=True, exist_ok=True)
     with quiet():
@@ -114,13 +115,14 @@ def robustness(
                 source=out / "robustness.csv",
                 found=next(iter(table["error"].dropna()), "no case"),
             )
-        example, views = _example(rows, table, predictor, chosen, seed=seed)
+        example, views = example_views(rows, table, predictor, chosen, seed=seed)
     figures = write_robustness(
         table,
         out,
         bundle=bundle,
+        reader=facts.reader,
         seed=seed,
-        texts={name: (p.title, p.description) for name, p in PERTURBATIONS.items()},
+        texts={name: (p.title, p.description) for name, p in CATALOGUES[facts.reader].items()},
         example=example,
         views=views,
     )
@@ -179,39 +181,3 @@ def _kept_case(path: Path) -> list[dict[str, Any]] | None:
         return None
     lines: list[dict[str, Any]] = json.loads(path.read_text())
     return lines
-
-
-def _example(
-    rows: Sequence[Mapping[str, Any]], table: pd.DataFrame, predictor: BundlePredictor, chosen: Chosen, *, seed: int
-) -> tuple[str, list[PerturbedView]]:
-    """What the network sees of one case, as it is and under every perturbation at its strongest usable grade."""
-    unperturbed = table[(table["perturbation"] == NONE) & table["predicted_age_years"].notna()]
-    # Of middle age, so that the picture is of no extreme.
-    middle = unperturbed.sort_values("age_years", kind="stable").iloc[(len(unperturbed) - 1) // 2]
-    wanted = [_text(middle[key]) for key in ("subject_id", "session", "image")]
-    row = next(row for row in rows if case_name(row) == wanted)
-    item = predictor.read(row["image"])
-    ages = {
-        (line["perturbation"], line["grade"]): line["predicted_age_years"]
-        for line in table.to_dict("records")
-        if [_text(line[key]) for key in ("subject_id", "session", "image")] == wanted and not _text(line["error"])
-    }
-    views = [_view("as it is", predictor, item, middle["predicted_age_years"])]
-    for name, grades in chosen.items():
-        perturbation = PERTURBATIONS[name]
-        usable = [grade for grade in grades if (name, grade) in ages]
-        if usable:
-            grade = max(usable, key=perturbation.strength)
-            altered = perturbed_item(item, row, name, grade, seed=seed)
-            title = f"{perturbation.title}, {perturbation.graded(grade)}"
-            views.append(_view(title, predictor, altered, ages[name, grade]))
-    return " ".join(filter(None, wanted[:2])), views
-
-
-def _view(title: str, predictor: BundlePredictor, item: Mapping[str, Any], age_years: float) -> PerturbedView:
-    coronal, sagittal = split_projections(predictor.prepare(item).numpy())
-    return PerturbedView(title, coronal, sagittal, extent_mm(item), age_years)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None or value != value else str(value)

@@ -10,13 +10,17 @@ from typing import Any
 
 from agezoo.analysis.robustness import NONE, NOT_APPLICABLE
 from agezoo.errors import InputError, user_error
-from agezoo.transforms.perturb.catalogue import PERTURBATIONS, NotApplicable
-from agezoo.transforms.perturb.volume_transform import PerturbVolume
+from agezoo.transforms.perturb.catalogue import CATALOGUES, NotApplicable
+from agezoo.transforms.perturb.radiograph_scale import ASSUMED_LONGER_SIDE_MM, is_known
+from agezoo.transforms.perturb.radiograph_transform import PerturbRadiographd, radiograph_spacing_mm
+from agezoo.transforms.perturb.volume_transform import PerturbVolumed
 from agezoo.workflows.bundle_predictor import BundlePredictor
 
 logger = logging.getLogger(__name__)
 
 Chosen = Mapping[str, Sequence[float]]
+
+_TRANSFORMS = {"volume": PerturbVolumed, "radiograph": PerturbRadiographd}
 
 
 def case_name(row: Mapping[str, Any]) -> list[str]:
@@ -25,11 +29,11 @@ def case_name(row: Mapping[str, Any]) -> list[str]:
 
 
 def perturbed_item(
-    item: Mapping[str, Any], row: Mapping[str, Any], name: str, grade: float, *, seed: int
+    item: Mapping[str, Any], row: Mapping[str, Any], name: str, grade: float, *, reader: str, seed: int
 ) -> dict[str, Any]:
-    """A scan as ``BundlePredictor.read`` gives it, perturbed; chance depends on `seed`, the case and the name alone."""
+    """An image as ``BundlePredictor.read`` gives it, perturbed; chance depends on `seed`, case and name alone."""
     own = zlib.crc32(json.dumps([seed, case_name(row)]).encode())
-    return {**item, "image": PerturbVolume(name, grade, seed=own)(item["image"])}
+    return {str(key): value for key, value in _TRANSFORMS[reader]("image", name, grade, seed=own)(item).items()}
 
 
 def case_lines(
@@ -71,22 +75,25 @@ def case_lines(
     try:
         if row.get("error"):
             raise InputError(str(row["error"]))
-        item = predictor.read(row["image"])
+        item = predictor.read_row(row)
         images = [predictor.prepare(item)]
     except Exception as error:
         logger.warning("%s: no prediction: %s", facts["subject_id"], reason(error))
         return [{**facts, "perturbation": NONE, "error": reason(error)}], False
     step()
+    facts["modality"] = str(item["image_facts"].get("kind") or "") or None
     if facts["age_years"] is None:
         header_age = float(item["image_facts"]["age_years"])
         facts["age_years"] = header_age if header_age == header_age else None
-    lines: list[dict[str, Any]] = [{**facts, "perturbation": NONE}]
+    lines: list[dict[str, Any]] = [{**facts, "perturbation": NONE, "note": _assumed(item, predictor.reader)}]
+    catalogue = CATALOGUES[predictor.reader]
     places, final = [0], True
     for name, grades in chosen.items():
         for grade in grades:
-            line = {**facts, "perturbation": name, "grade": grade, "unit": PERTURBATIONS[name].unit}
+            line = {**facts, "perturbation": name, "grade": grade, "unit": catalogue[name].unit}
             try:
-                images.append(predictor.prepare(perturbed_item(item, row, name, grade, seed=seed)))
+                altered = perturbed_item(item, row, name, grade, reader=predictor.reader, seed=seed)
+                images.append(predictor.prepare(altered))
                 places.append(len(lines))
             except Exception as error:
                 line["error"] = reason(error)
@@ -103,13 +110,28 @@ def case_lines(
     return lines, final
 
 
+def _assumed(item: Mapping[str, Any], reader: str) -> str | None:
+    """What had to be assumed of an image before it could be perturbed."""
+    if reader != "radiograph":
+        return None
+    if is_known(radiograph_spacing_mm(item["image_facts"], item["image"].shape[1:])):
+        return None
+    return f"pixel size unknown: perturbed as if the longer side measured {ASSUMED_LONGER_SIDE_MM:g} mm"
+
+
 def _compare(lines: list[dict[str, Any]]) -> None:
-    baseline = lines[0].get("predicted_age_years")
+    baseline = _compared(lines[0])
     for line in lines:
         line["baseline_age_years"] = baseline
-        predicted = line.get("predicted_age_years")
+        predicted = _compared(line)
         if line["perturbation"] != NONE and predicted is not None and baseline is not None:
             line["difference_years"] = predicted - baseline
+
+
+def _compared(line: Mapping[str, Any]) -> float | None:
+    """The age before rounding, of heads that round; see :func:`agezoo.analysis.robustness.with_unrounded_ages`."""
+    expected: float | None = line.get("expected_age_years")
+    return line.get("predicted_age_years") if expected is None else expected
 
 
 def reason(error: BaseException) -> str:

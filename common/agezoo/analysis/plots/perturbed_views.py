@@ -1,4 +1,4 @@
-"""What the network sees of one scan under each perturbation."""
+"""What the network sees of one scan or radiograph under each perturbation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-_COLUMNS = 4
-_CELL_INCHES = (3.0, 3.15)
+Panel = tuple[np.ndarray, float, float]
+"""A picture, its width and its height in a common unit."""
 
 
 @dataclass(frozen=True)
@@ -36,33 +36,65 @@ class PerturbedView:
     extent_mm: tuple[float, float, float]
     predicted_age_years: float
 
+    def panels(self) -> list[Panel]:
+        """Both views in true proportions."""
+        left, front, head = self.extent_mm
+        return [(self.coronal, left, head), (self.sagittal, front, head)]
 
-def plot_perturbed_views(views: Sequence[PerturbedView]) -> Figure:
-    """Coronal and sagittal projection of every view, in true proportions, with the predicted age.
+
+@dataclass(frozen=True)
+class PerturbedImage:
+    """One perturbed radiograph as the network sees it.
+
+    Attributes
+    ----------
+    title
+        Perturbation and grade.
+    image
+        The network's canvas (rows, columns) in 0..1, the first row at the head.
+    predicted_age_years
+        What was predicted from it.
+    """
+
+    title: str
+    image: np.ndarray
+    predicted_age_years: float
+
+    def panels(self) -> list[Panel]:
+        """The canvas, whose pixels are square."""
+        rows, columns = self.image.shape
+        return [(self.image, float(columns), float(rows))]
+
+
+def plot_perturbed_views(views: Sequence[PerturbedView | PerturbedImage]) -> Figure:
+    """Every view in true proportions, with the predicted age: both projections of a volume, or a radiograph's canvas.
 
     Grey runs from 0 to 1 as the network gets it, the same for all, so that a perturbation which darkens everything
     else (metal, in a recipe that scales by the image's maximum) is seen to do so. The first view is the scan as it is;
     the others show the difference to its age.
     """
-    rows = -(-len(views) // _COLUMNS)
-    width, height = _CELL_INCHES
-    figure = Figure(figsize=(_COLUMNS * width, rows * height), facecolor="white", layout="constrained")
+    single = isinstance(views[0], PerturbedImage)
+    columns, width, height, letters = (7, 1.75, 3.75, 27) if single else (4, 3.0, 3.15, 46)
+    rows = -(-len(views) // columns)
+    figure = Figure(figsize=(columns * width, rows * height), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    cells = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in cells:
         axes.set_axis_off()
     baseline = views[0].predicted_age_years
     for index, (axes, view) in enumerate(zip(cells, views, strict=False)):
-        left, front, head = view.extent_mm
-        gap = 0.04 * left
-        grey = {"cmap": "gray", "vmin": 0.0, "vmax": 1.0, "interpolation": "bilinear"}
-        axes.imshow(view.coronal, extent=(0, left, 0, head), **grey)
-        axes.imshow(view.sagittal, extent=(left + gap, left + gap + front, 0, head), **grey)
-        axes.set_xlim(0, left + gap + front)
-        axes.set_ylim(0, head)
+        panels = view.panels()
+        gap = 0.04 * panels[0][1]
+        start = 0.0
+        for picture, across, up in panels:
+            extent = (start, start + across, 0, up)
+            axes.imshow(picture, extent=extent, cmap="gray", vmin=0.0, vmax=1.0, interpolation="bilinear")
+            start += across + gap
+        axes.set_xlim(0, start - gap)
+        axes.set_ylim(0, panels[0][2])
         axes.set_aspect("equal", anchor="N")
         age = f"{view.predicted_age_years:.1f} years"
         if index:
             age += f" ({view.predicted_age_years - baseline:+.1f})"
-        axes.set_title("\n".join([*textwrap.wrap(view.title, 46), age.replace("-", "−")]), fontsize=8)
+        axes.set_title("\n".join([*textwrap.wrap(view.title, letters), age.replace("-", "−")]), fontsize=8)
     return figure

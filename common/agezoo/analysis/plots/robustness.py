@@ -19,7 +19,9 @@ _FEWEST_IN_A_BOX = 5
 _SPANNED = ("lower_limit_years", "mean_difference_years", "upper_limit_years")
 
 
-def plot_differences(rows: pd.DataFrame, grades: Sequence[Mapping[str, Any]], *, title: str, unit: str) -> Figure:
+def plot_differences(
+    rows: pd.DataFrame, grades: Sequence[Mapping[str, Any]], *, title: str, unit: str, noun: str = "scan"
+) -> Figure:
     """Box of the differences of one perturbation per grade, with their mean and limits of agreement.
 
     Parameters
@@ -29,13 +31,15 @@ def plot_differences(rows: pd.DataFrame, grades: Sequence[Mapping[str, Any]], *,
     grades
         Its figures, see :func:`agezoo.analysis.robustness.robustness_figures`.
     title, unit
-        Name of the perturbation and unit of its grades.
+        Name of the perturbation and unit of its grades; no unit for what can only be done or not done.
+    noun
+        What one image is called.
     """
     place = np.arange(len(grades))
     values = [rows.loc[rows["grade"] == g["grade"], "difference_years"].dropna().to_numpy() for g in grades]
     figure, axes = new_axes(
         title=title,
-        x=f"Strength ({unit}) and number of scans",
+        x=f"Strength{f' ({unit})' if unit else ''} and number of {noun}s",
         y="Perturbed − unperturbed age (years)",
         width_in=5.4,
         height_in=4.0,
@@ -62,7 +66,8 @@ def plot_differences(rows: pd.DataFrame, grades: Sequence[Mapping[str, Any]], *,
     for i, figures in zip(place, grades, strict=True):
         _bar(axes, figures, along=i + 0.33, vertical=True)
     figure.legend(handles=_handles(box=True), loc="outside lower center", ncols=2, frameon=False)
-    axes.set_xticks(place, [f"{g['grade']:g}\nn = {g['n']}".replace("-", "−") for g in grades])
+    strengths = [f"{g['grade']:g}".replace("-", "−") if unit else "done" for g in grades]
+    axes.set_xticks(place, [f"{strength}\nn = {g['n']}" for strength, g in zip(strengths, grades, strict=True)])
     axes.set_xlim(-0.6, len(grades) - 0.4)
     axes.grid(visible=False, axis="x")
     return figure
@@ -73,6 +78,7 @@ def plot_agreement_overview(
     titles: Mapping[str, str],
     *,
     repeat_limits_years: tuple[float, float] | None = None,
+    noun: str = "scan",
 ) -> Figure:
     """Mean difference and limits of agreement of every perturbation and grade, one line each.
 
@@ -84,6 +90,8 @@ def plot_agreement_overview(
         Perturbation -> heading.
     repeat_limits_years
         Limits of agreement of repeat scans of the same people, drawn as a band for comparison.
+    noun
+        What one image is called.
     """
     figure, axes, rows = _lines(figures, titles, x="Perturbed − unperturbed age (years)", title="Agreement")
     if repeat_limits_years is not None:
@@ -98,15 +106,19 @@ def plot_agreement_overview(
     axes.set_xlim(-1.06 * reach, 1.06 * reach)
     handles = _handles(box=False)
     if repeat_limits_years is not None:
-        handles.append(Patch(color=GREY, alpha=0.16, label="limits of repeat scans"))
+        handles.append(Patch(color=GREY, alpha=0.16, label=f"limits of repeat {noun}s"))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def plot_error_overview(
-    figures: Mapping[str, Sequence[Mapping[str, Any]]], titles: Mapping[str, str], *, baseline_mae_years: float
+    figures: Mapping[str, Sequence[Mapping[str, Any]]],
+    titles: Mapping[str, str],
+    *,
+    baseline_mae_years: float,
+    noun: str = "scan",
 ) -> Figure:
-    """MAE of every perturbation and grade beside that of the same scans as they are."""
+    """MAE of every perturbation and grade beside that of the same scans (or what `noun` says) as they are."""
     figure, axes, rows = _lines(figures, titles, x="Mean absolute error (years)", title="Error against the true age")
     axes.axvline(baseline_mae_years, color=INK, linewidth=1.1, linestyle="--", zorder=1)
     reach = _reach([grade["mae_years"] for _, grade in rows if grade["mae_years"] is not None])
@@ -120,7 +132,7 @@ def plot_error_overview(
     figure.legend(
         handles=[
             Line2D([], [], marker="D", linestyle="", color=VERMILION, markersize=4.5, label="perturbed"),
-            Line2D([], [], marker="|", linestyle="", color=INK, markersize=7, label="the same scans as they are"),
+            Line2D([], [], marker="|", linestyle="", color=INK, markersize=7, label=f"the same {noun}s as they are"),
         ],
         loc="outside lower center",
         ncols=2,
@@ -143,8 +155,9 @@ def _lines(
             axes.axhspan(top - 0.5, top + len(grades) - 0.3, color="#F3F3F3", linewidth=0, zorder=-1)
         for index, grade in enumerate(grades):
             rows.append((top, grade))
-            strength = f"{grade['grade']:g} {grade['unit']}".replace("-", "−")
-            labels.append(f"{titles.get(name, name)}:  {strength}" if index == 0 else strength)
+            strength = f"{grade['grade']:g} {grade['unit']}".replace("-", "−") if grade["unit"] else ""
+            title = titles.get(name, name)
+            labels.append((f"{title}:  {strength}" if strength else title) if index == 0 else strength)
             top += 1.0
         top += 0.6
     axes.set_yticks([place for place, _ in rows], labels, fontsize=8)

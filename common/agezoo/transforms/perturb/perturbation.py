@@ -54,11 +54,6 @@ class Perturbation:
     home: str = field(repr=False)
     geometry: str = field(default="", repr=False)
 
-    @property
-    def in_millimetres(self) -> bool:
-        """Whether the grades are lengths, for which the image's spacing must be known or assumed."""
-        return self.unit == "mm"
-
     def apply(self, image: Any, grade: float, *, spacing_mm: Sequence[float], rng: Any) -> Any:
         """Perturb an image; see ``home``."""
         function: Callable[..., Any] = _function(self.home)

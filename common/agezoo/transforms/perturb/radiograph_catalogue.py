@@ -126,7 +126,7 @@ RADIOGRAPH_PERTURBATIONS: dict[str, Perturbation] = {
             (0.05, 0.1, 0.2, 0.3),
             0.0,
             "A black frame covers this fraction of the height and of the width, half of it at each edge; the size of "
-            "the image stays. Reading cuts off the shutters and borders that it recognises: this is one that it missed.",
+            "the image stays. Reading cuts off shutters and borders that it recognises: this is one that it missed.",
             "radiograph_crop:collimate",
         ),
         Perturbation(

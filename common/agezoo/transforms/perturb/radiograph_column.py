@@ -49,7 +49,7 @@ class Column:
 
 
 def find_column(image: np.ndarray, *, spacing_mm: Sequence[float]) -> Column:
-    """The band in the lower half of a lateral image that is brighter than what lies on both sides of it; bone is bright.
+    """The band in the lower half of a lateral image that is brighter than both of its sides; bone is bright.
 
     The back is the darker side, because less lies behind the column than before it. Meant for putting an implant in a
     plausible place, not for measuring anything.
