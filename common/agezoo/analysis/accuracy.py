@@ -57,17 +57,36 @@ def accuracy_figures(
         raise ValueError(f"age_years {age.shape} and predicted_age_years {predicted.shape} must be equally long lists")
     weight = row_counts(counts, age.size)
     total = weight.sum(axis=1)
-    error = predicted - age
-    # Centred once, so that the variances below do not lose digits to large means.
-    a, p = age - age.mean(), predicted - predicted.mean()
-    terms = np.stack([error, np.abs(error), error**2, a, a**2, p, p**2, a * p, a * error], axis=1)
-    mean = (weight @ terms) / total[:, None]
-    bias, mae, mse, mean_a, mean_aa, mean_p, mean_pp, mean_ap, mean_ae = mean.T
+    deviation = age - age.mean()
+    mean = (weight @ moment_terms(age, predicted)) / total[:, None]
+    guess = (weight * np.abs(deviation[None, :] - mean[:, :1])).sum(axis=1) / total
+    return {**figures_of_moments(mean), "mae_of_guessing_the_mean_years": guess}
+
+
+def moment_terms(age_years: FloatArray, predicted_age_years: FloatArray) -> FloatArray:
+    """What each row adds to the moments that most accuracy figures are made of, shape ``(n, 9)``.
+
+    Sums over a person's rows can be resampled in place of the rows.
+    """
+    # Centred once, so that variances do not lose digits to large means.
+    a, p = age_years - age_years.mean(), predicted_age_years - predicted_age_years.mean()
+    error = predicted_age_years - age_years
+    return np.stack([a, p, error, np.abs(error), error**2, a**2, p**2, a * p, a * error], axis=1)
+
+
+def figures_of_moments(mean: FloatArray) -> dict[str, FloatArray]:
+    """The figures of :func:`accuracy_figures`, but for guessing the mean, from means of :func:`moment_terms`.
+
+    Parameters
+    ----------
+    mean
+        Shape ``(n_resamples, 9)``.
+    """
+    mean_a, mean_p, bias, mae, mse, mean_aa, mean_pp, mean_ap, mean_ae = mean.T
     var_a, var_p = mean_aa - mean_a**2, mean_pp - mean_p**2
     cov_ap, cov_ae = mean_ap - mean_a * mean_p, mean_ae - mean_a * bias
     var_a = np.where(var_a > _CONSTANT, var_a, np.nan)
     var_p = np.where(var_p > _CONSTANT, var_p, np.nan)
-    guess = (weight * np.abs(a[None, :] - mean_a[:, None])).sum(axis=1) / total
     return {
         "mae_years": mae,
         "mae_sd_years": np.sqrt(np.maximum(mse - mae**2, 0.0)),
@@ -76,7 +95,6 @@ def accuracy_figures(
         "pcc": np.clip(cov_ap / np.sqrt(var_a * var_p), -1.0, 1.0),
         "r2": 1.0 - mse / var_a,
         "gap_age_slope": cov_ae / var_a,
-        "mae_of_guessing_the_mean_years": guess,
     }
 
 

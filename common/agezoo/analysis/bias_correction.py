@@ -274,7 +274,8 @@ def cross_fit(
             first_error = first_error or error
             notes[f"Fold {name} is not corrected: {error.problem} ({error.source}: {error.found})."] = None
             continue
-        part, said = fits[name].applied(table[inside])
+        # Not asked whether people are shared: the others are without the people of this fold.
+        part, said = fits[name]._written(table[inside])
         said = (*left_out, *said)
         corrected[inside] = part["corrected_age_years"]
         if "gap_z" in part:

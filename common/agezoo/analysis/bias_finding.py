@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from agezoo.analysis.accuracy import FloatArray, accuracy_figures
+from agezoo.analysis.accuracy import FloatArray, accuracy_figures, figures_of_moments, moment_terms
 from agezoo.analysis.bias_correction import BiasCorrection, group_labels
-from agezoo.analysis.bootstrap import estimate_with_intervals
+from agezoo.analysis.block_bootstrap import Block, resampled_rows
 from agezoo.analysis.corrected_table import Corrected
 from agezoo.analysis.evaluation_rows import MIN_ROWS
 from agezoo.analysis.findings import Finding, FindingTable
@@ -80,7 +79,17 @@ def bias_finding(corrected: Corrected, plan: AnalysisPlan, *, seed: int = 0, n_b
             f"Ages: {corrected.how}.",
             notes=(*notes, f"{len(used)} rows have an age and a prediction; at least {MIN_ROWS} are needed."),
         )
-    tables = [_side_by_side(used, plan, seed=seed, n_bootstrap=n_bootstrap)]
+    accuracy, bounds = list(_accuracy_blocks(used, plan)), list(_interval_blocks(used, plan))
+    rows = resampled_rows([*accuracy, *bounds], used["person"].to_numpy(), seed=seed, n_bootstrap=n_bootstrap)
+    tables = [
+        FindingTable(
+            "raw_and_corrected",
+            "Raw and corrected ages side by side",
+            pd.DataFrame(rows[: len(accuracy)]),
+            "gap_age_slope: years of gap per year of age; 0 means that the gap no longer depends on age. r and r2 "
+            "compare with the spread of the true ages.",
+        )
+    ]
     coefficients = _coefficients(corrected)
     if len(coefficients):
         tables.append(
@@ -92,13 +101,12 @@ def bias_finding(corrected: Corrected, plan: AnalysisPlan, *, seed: int = 0, n_b
                 "subtracted. Cole: predicted = constant + linear × age, which is inverted.",
             )
         )
-    intervals = _interval_coverage(used, plan, seed=seed, n_bootstrap=n_bootstrap)
-    if len(intervals):
+    if bounds:
         tables.append(
             FindingTable(
                 "interval_coverage",
                 "True ages inside the table's intervals",
-                intervals,
+                pd.DataFrame(rows[len(accuracy) :]),
                 f"Should be {_level_in_words(table)}; below it the intervals are too narrow for these people.",
             )
         )
@@ -111,63 +119,35 @@ def bias_finding(corrected: Corrected, plan: AnalysisPlan, *, seed: int = 0, n_b
     )
 
 
-def _side_by_side(used: pd.DataFrame, plan: AnalysisPlan, *, seed: int, n_bootstrap: int) -> FindingTable:
-    rows: list[dict[str, Any]] = []
-    for group, part in _groups(used, plan):
+def _accuracy_blocks(used: pd.DataFrame, plan: AnalysisPlan) -> Iterator[Block]:
+    for labels, part in _groups(used, plan):
         fixed = part[part["corrected"].notna()]
         versions = [("raw", part, "predicted")]
         if 0 < len(fixed) < len(part):
             versions.append(("raw, of those corrected", fixed, "predicted"))
         versions.append(("corrected", fixed, "corrected"))
         for version, some, column in versions:
-            if len(some) < MIN_ROWS:
-                continue
-            first = {plan.by: group} if plan.by else {}
-            rows.append({**first, "ages": version, "n": len(some), "n_people": some["person"].nunique()})
-            rows[-1] |= _figures(some, column, seed=[seed, zlib.crc32(group.encode())], n_bootstrap=n_bootstrap)
-    return FindingTable(
-        "raw_and_corrected",
-        "Raw and corrected ages side by side",
-        pd.DataFrame(rows),
-        "gap_age_slope: years of gap per year of age; 0 means that the gap no longer depends on age. r and r2 compare "
-        "with the spread of the true ages.",
-    )
+            if len(some) >= MIN_ROWS:
+                terms = moment_terms(some["age_years"].to_numpy(), some[column].to_numpy())
+                yield Block({**labels, "ages": version}, some["person"].to_numpy(), terms, _accuracy)
 
 
-def _figures(some: pd.DataFrame, column: str, *, seed: list[int], n_bootstrap: int) -> dict[str, float]:
-    age, value = some["age_years"].to_numpy(), some[column].to_numpy()
-
-    def figures(counts: FloatArray | None) -> dict[str, FloatArray]:
-        found = accuracy_figures(age, value, counts=counts)
-        return {name: found[name] for name in _FIGURES}
-
-    estimates, bounds = estimate_with_intervals(figures, some["person"], n_bootstrap=n_bootstrap, seed=seed)
-    return _flat({_FIGURES[name]: value for name, value in estimates.items()},
-                 {_FIGURES[name]: value for name, value in bounds.items()})  # fmt: skip
+def _accuracy(mean: FloatArray) -> dict[str, FloatArray]:
+    found = figures_of_moments(mean)
+    return {short: found[name] for name, short in _FIGURES.items()}
 
 
-def _interval_coverage(used: pd.DataFrame, plan: AnalysisPlan, *, seed: int, n_bootstrap: int) -> pd.DataFrame:
-    rows = []
-    for group, part in _groups(used, plan):
+def _interval_blocks(used: pd.DataFrame, plan: AnalysisPlan) -> Iterator[Block]:
+    for labels, part in _groups(used, plan):
         some = part[part["lower"].notna() & part["upper"].notna()]
-        if len(some) < MIN_ROWS:
-            continue
-        inside = ((some["age_years"] >= some["lower"]) & (some["age_years"] <= some["upper"])).to_numpy(dtype=float)
-        width = (some["upper"] - some["lower"]).to_numpy()
+        if len(some) >= MIN_ROWS:
+            inside = (some["age_years"] >= some["lower"]) & (some["age_years"] <= some["upper"])
+            terms = np.stack([inside.to_numpy(dtype=np.float64), (some["upper"] - some["lower"]).to_numpy()], axis=1)
+            yield Block(labels, some["person"].to_numpy(), terms, _coverage)
 
-        def figures(
-            counts: FloatArray | None, inside: FloatArray = inside, width: FloatArray = width
-        ) -> dict[str, FloatArray]:
-            weight = np.ones((1, inside.size)) if counts is None else counts
-            total = weight.sum(axis=1)
-            return {"coverage": weight @ inside / total, "mean_width_years": weight @ width / total}
 
-        estimates, bounds = estimate_with_intervals(
-            figures, some["person"], n_bootstrap=n_bootstrap, seed=[seed, zlib.crc32(group.encode())]
-        )
-        first = {plan.by: group} if plan.by else {}
-        rows.append({**first, "n": len(some), "n_people": some["person"].nunique(), **_flat(estimates, bounds)})
-    return pd.DataFrame(rows)
+def _coverage(mean: FloatArray) -> dict[str, FloatArray]:
+    return {"coverage": mean[:, 0], "mean_width_years": mean[:, 1]}
 
 
 def _coefficients(corrected: Corrected) -> pd.DataFrame:
@@ -209,19 +189,11 @@ def _plots(used: pd.DataFrame) -> Iterator[Plot]:
         )
 
 
-def _groups(used: pd.DataFrame, plan: AnalysisPlan) -> Iterator[tuple[str, pd.DataFrame]]:
-    yield "all", used
+def _groups(used: pd.DataFrame, plan: AnalysisPlan) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    yield ({plan.by: "all"} if plan.by else {}), used
     if plan.by:
-        yield from used.groupby("group", sort=True)
-
-
-def _flat(estimates: dict[str, float | None], bounds: dict[str, list[float] | None]) -> dict[str, float]:
-    flat: dict[str, float] = {}
-    for name, value in estimates.items():
-        low, high = bounds[name] or (None, None)
-        for key, number in ((name, value), (f"{name}_low", low), (f"{name}_high", high)):
-            flat[key] = float("nan") if number is None else number
-    return flat
+        for name, part in used.groupby("group", sort=True):
+            yield {plan.by: str(name)}, part
 
 
 def _level_in_words(table: pd.DataFrame) -> str:

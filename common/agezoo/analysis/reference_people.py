@@ -21,6 +21,9 @@ _PHANTOM = re.compile(r"phantom", re.IGNORECASE)
 
 _SHOWN = 3
 
+# Share of different rows below which numbers are too coarse to recognise a row by.
+_TELLING = 0.9
+
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
@@ -37,7 +40,8 @@ class ReferencePeople(BaseModel):
     people
         Hashes by ``subject_id``; of phantoms by name and age.
     rows
-        Hashes of age and prediction, for tables that name nobody.
+        Hashes of image, age, prediction and SD of the rows that name nobody; empty where these numbers are so coarse
+        that they do not tell rows apart.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,27 +53,32 @@ class ReferencePeople(BaseModel):
     @classmethod
     def of(cls, table: pd.DataFrame, prediction: str) -> ReferencePeople:
         """The people of a table's rows."""
-        names, values = _names(table), _values(table, prediction)
-        salt = hashlib.sha256("\n".join(sorted(map(repr, zip(names, values, strict=True)))).encode()).hexdigest()[:16]
+        names = _names(table)
+        people = sorted({name for name in names if name is not None})
+        unnamed = _values(table[[name is None for name in names]], prediction)
+        salt = _hash("", "\n".join([*people, *sorted(unnamed), f"{table[prediction].sum():.4f}"]))
+        if len(set(unnamed)) < _TELLING * len(unnamed):
+            unnamed = []
         return cls(
             salt=salt,
-            people=frozenset(_hash(salt, name) for name in names if name is not None),
-            rows=frozenset(_hash(salt, value) for name, value in zip(names, values, strict=True) if name is None),
+            people=frozenset(_hash(salt, name) for name in people),
+            rows=frozenset(_hash(salt, value) for value in unnamed),
         )
 
     def known(self, table: pd.DataFrame, prediction: str) -> NDArray[np.bool_]:
         """Which rows are of people in the reference.
 
-        Rows without a name are known together or not at all: when more than half of them have an age and a
-        prediction that are in the reference, because two people may well share rounded numbers.
+        Rows without a name are known together or not at all: when more than half of them have the numbers of a row
+        of the reference, because two people may well share rounded ones.
         """
-        names, values = _names(table), _values(table, prediction)
-        found = np.array([name is not None and _hash(self.salt, name) in self.people for name in names], dtype=np.bool_)
+        names = _names(table)
+        there = {name: _hash(self.salt, name) in self.people for name in set(names) - {None} if name is not None}
+        found = np.array([name is not None and there[name] for name in names], dtype=np.bool_)
         unnamed = np.array([name is None for name in names], dtype=np.bool_)
         if self.rows and unnamed.any():
-            same = np.array([_hash(self.salt, value) in self.rows for value in values], dtype=np.bool_) & unnamed
-            if same.sum() > unnamed.sum() / 2:
-                found |= same
+            same = [_hash(self.salt, value) in self.rows for value in _values(table[unnamed], prediction)]
+            if sum(same) > len(same) / 2:
+                found[unnamed] = same
         return found
 
     def knows(self, subject_id: Any, age_years: float | None) -> bool:
@@ -117,8 +126,13 @@ def _name(subject: Any, age: float) -> str | None:
 
 
 def _values(table: pd.DataFrame, prediction: str) -> list[str]:
-    pairs = zip(table["age_years"].astype(float), table[prediction].astype(float), strict=True)
-    return [f"{age:.4f}|{predicted:.4f}" for age, predicted in pairs]
+    columns = [name for name in ("age_years", prediction, "aleatoric_sd_years") if name in table]
+    numbers = table[columns].to_numpy(dtype=np.float64, na_value=np.nan)
+    images = table["image"].fillna("") if "image" in table else [""] * len(table)
+    return [
+        "|".join([str(image), *(f"{value:.4f}" for value in row)])
+        for image, row in zip(images, numbers.tolist(), strict=True)
+    ]
 
 
 def _hash(salt: str, text: str) -> str:
