@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 YOUNGEST_YEARS = 40.0
 OLDEST_YEARS = 90.0
-PLAQUES = 64
+PLAQUES = 120
 OSTEOPOROSIS_T_SCORE = -2.5
 
 LEVELS = (*(f"T{number}" for number in range(2, 13)), *(f"L{number}" for number in range(1, 6)))

@@ -191,6 +191,8 @@ def build_column(subject: SpineSubject, signs: SpineSigns, pose: Pose) -> Column
             in_disc, in_body = -lordosis * _LORDOSIS_DISCS[lumbar], -lordosis * _LORDOSIS_BODIES[lumbar]
         else:
             in_disc, in_body = kyphosis[index] / 3.0, kyphosis[index] * 2.0 / 3.0
+        # The curve is given, so what the bodies lose in front for good the discs make up for.
+        in_disc -= np.rad2deg(np.arctan(signs.wedging[index] * _HEIGHT_MM[index] * size / depth[index]))
         upper = lean + in_disc
         position = position + disc_mm * _axes((lean + upper) / 2.0)[1]
         lean = upper

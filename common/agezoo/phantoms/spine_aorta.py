@@ -34,7 +34,9 @@ def draw_plaques(layer: Layer, labels: NDArray[np.uint8], column: Column, signs:
     waves = rng.normal(0.0, 2.2, len(_LEVELS))
     # Plaques gather towards the bifurcation.
     places, walls = 1.0 - rng.random(PLAQUES) ** 1.5, rng.random(PLAQUES) < 0.58
-    lengths, wobble = rng.uniform(0.55, 1.5, PLAQUES), rng.normal(0.0, 0.6, PLAQUES)
+    lengths, wobble = rng.uniform(0.4, 1.7, PLAQUES), rng.normal(0.0, 0.8, PLAQUES)
+    dense = rng.uniform(0.5, 1.5, PLAQUES)
+    bumps = np.clip(rng.normal(1.0, 0.35, (PLAQUES, 9)), 0.3, 1.9) * np.array([0.4, 0.8, 1, 1, 1, 1, 1, 0.8, 0.4])
     axis = np.array(
         [
             column[level].place([(-column[level].depth_mm / 2.0 - gap - radius + wave, 0.0)])[0]
@@ -49,15 +51,15 @@ def draw_plaques(layer: Layer, labels: NDArray[np.uint8], column: Column, signs:
     for index, growth in enumerate(signs.plaque_growth):
         if growth <= 0.02:
             continue
-        length = (3.0 + 13.0 * growth) * lengths[index]
+        length = (1.5 + 7.5 * growth) * lengths[index]
         middle = places[index] * along[-1]
         reach = np.linspace(middle - length / 2.0, middle + length / 2.0, 9)
         course = np.stack([np.interp(reach, along, line[:, axis_]) for axis_ in (0, 1)], axis=1)
         out = -radius if walls[index] else radius
         course[:, 0] += out + wobble[index]
-        thick = (1.1 + 1.5 * growth) * np.array([0.4, 0.8, 1.0, 1.1, 1.2, 1.0, 1.0, 0.8, 0.4])
+        thick = (0.9 + 1.3 * growth) * bumps[index]
         outline = band(course, thick)
-        layer.fill(outline, 0.16 + 0.42 * growth, 0.4)
+        layer.fill(outline, (0.10 + 0.30 * growth) * dense[index], 0.5)
         drawn = layer.shape(outline, 0.0)
         if drawn is not None:
             part = labels[drawn[0]]

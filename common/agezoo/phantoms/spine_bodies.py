@@ -15,9 +15,9 @@ FloatArray = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 
 # Attenuation beyond that of soft tissue: per mm of young trabecular bone, and of the cortex where the beam grazes it.
-TRABECULAR_PER_MM = 0.0125
-_ENDPLATE = 0.30
-_RIM = 0.17
+TRABECULAR_PER_MM = 0.0110
+_ENDPLATE = 0.33
+_RIM = 0.20
 _WALL = 0.20
 _OSTEOPHYTE = 0.34
 _WAIST = 0.055
@@ -163,17 +163,18 @@ def _draw_osteophytes(layer: Layer, labels: Labels, vertebra: Vertebra, signs: S
             continue
         beak = np.array(
             [
-                corner - 2.0 * out,
-                corner + 0.45 * length * out + 0.1 * length * up,
-                corner + length * out + 0.42 * length * up,
-                corner + 0.62 * length * out - 0.35 * length * up,
-                corner - 0.75 * length * up - 0.2 * out,
-                corner - 2.0 * out - 0.5 * length * up,
+                corner - 2.5 * out + 0.2 * up,
+                corner + 0.5 * length * out + 0.12 * length * up,
+                corner + 1.05 * length * out + 0.30 * length * up,
+                corner + 0.80 * length * out - 0.25 * length * up,
+                corner + 0.25 * length * out - 0.65 * length * up,
+                corner - 0.4 * out - 1.15 * length * up,
+                corner - 2.5 * out - 0.9 * length * up,
             ]
         )
         beak = rounded(beak, cuts=2)
         amount = _OSTEOPHYTE * min(length / 6.0, 1.0) * (0.75 + 0.25 * (LEVELS[index][0] == "L"))
-        layer.fill(beak, 0.8 * amount, 0.45, rim=0.5 * amount, rim_mm=1.2)
+        layer.fill(beak, 0.85 * amount, 0.55, rim=0.3 * amount, rim_mm=1.2)
         drawn = layer.shape(beak, 0.0)
         if drawn is not None:
             labels[drawn[0]][drawn[1] > 0.5] = LABELS["osteophytes"]

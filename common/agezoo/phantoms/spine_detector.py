@@ -8,10 +8,14 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from agezoo.phantoms.spine_layer import Picture
+from agezoo.phantoms.spine_layer import Layer, Picture
 from agezoo.phantoms.spine_projection import Projection
 
 _SCATTER_GRID_MM = 6.0
+_LETTERS = {
+    "L": [((0, 0), (0, 13)), ((0, 13), (7, 13))],
+    "R": [((0, 0), (0, 13)), ((0, 0), (6, 1), (7, 4), (6, 6), (0, 7)), ((3, 7), (8, 13))],
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Exposure:
     shutter
         The console shows the unexposed borders black instead of white.
     marker
-        A lead letter lies in the field.
+        The lead letter in the field, ``"L"`` or ``"R"``, with its place as shares of the height and the width (up
+        and left end), or None.
     """
 
     quanta: float
@@ -49,7 +54,7 @@ class Exposure:
     white: float
     collimation_mm: tuple[float, float, float, float]
     shutter: bool
-    marker: bool
+    marker: tuple[str, float, float] | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,10 @@ def radiograph_display(projection: Projection, exposure: Exposure, pixel_mm: flo
         Of the noise.
     """
     rng = np.random.default_rng([seed, 17])
-    primary = np.exp(-(projection.bone + projection.tissue))
+    attenuation = projection.bone + projection.tissue
+    if exposure.marker is not None:
+        attenuation = attenuation + np.float32(5.0) * _lead_letter(attenuation.shape, exposure.marker, pixel_mm)
+    primary = np.exp(-attenuation)
     if exposure.blur_mm > 0:
         primary = ndimage.gaussian_filter(primary, exposure.blur_mm / pixel_mm, mode="nearest")
     # Scatter spreads over centimetres, so a coarse grid holds it.
@@ -103,17 +111,22 @@ def radiograph_display(projection: Projection, exposure: Exposure, pixel_mm: flo
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
     signal = np.maximum(signal + np.sqrt(signal / per_pixel) * noise, np.float32(0.5) / per_pixel)
     density = -np.log(signal)
-    coarse = _large_scale(np.minimum(density, 9.0), pixel_mm, sd_mm=22.0)
+    # Borders without quanta must not throw shadows on the field beside them.
+    within_field = open_field > 0.5
+    behind = within_field & (projection.tissue > 0.5)
+    middle = np.float32(np.median(density[behind][::29]))
+    coarse = _large_scale(np.where(within_field, np.maximum(density, 0.35 * middle), 0.0), pixel_mm, sd_mm=16.0)
+    coarse = coarse / np.maximum(_large_scale(within_field.astype(np.float32), pixel_mm, sd_mm=16.0), np.float32(0.1))
     picture = density - np.float32(exposure.latitude) * coarse
     if exposure.sharpening:
         picture += np.float32(exposure.sharpening) * (
             density - ndimage.gaussian_filter(density, 2.5 / pixel_mm, mode="nearest", truncate=2.5)
         )
-    within = picture[open_field > 0.5][::17]
+    within = picture[behind][::17]
     low, high = np.quantile(within, [exposure.black, exposure.white])
     shown = np.clip((picture - low) / (high - low), 0.0, 1.0)
     # What no quanta reached is as bright as the densest bone, unless the console covers it.
-    return np.where(open_field > 0.5, shown, np.float32(0.0 if exposure.shutter else 0.97)).astype(np.float32)
+    return np.where(within_field, shown, np.float32(0.0 if exposure.shutter else 0.97)).astype(np.float32)
 
 
 def dxa_display(projection: Projection, scan: DxaScan, pixel_mm: float, seed: int) -> Picture:
@@ -148,6 +161,17 @@ def _large_scale(picture: Picture, pixel_mm: float, *, sd_mm: float) -> Picture:
     coarse = np.asarray(Image.fromarray(picture).resize(small, Image.Resampling.BOX))
     coarse = ndimage.gaussian_filter(coarse, sd_mm / _SCATTER_GRID_MM, mode="nearest")
     return np.asarray(Image.fromarray(coarse).resize((columns, rows), Image.Resampling.BICUBIC))
+
+
+def _lead_letter(shape: tuple[int, ...], marker: tuple[str, float, float], pixel_mm: float) -> Picture:
+    """1 where the side's letter is, 13 mm high, with soft edges."""
+    letter, down, right = marker
+    layer = Layer((shape[0] * pixel_mm, shape[1] * pixel_mm), pixel_mm)
+    layer.values = np.zeros(shape[:2], dtype=np.float32)
+    corner = np.array([right * shape[1], down * shape[0]]) * pixel_mm
+    for line in _LETTERS[letter]:
+        layer.stroke(corner + np.array(line, dtype=np.float64), 2.2, 1.0, 0.3)
+    return np.minimum(layer.values, np.float32(1.0))
 
 
 def _exposed(shape: tuple[int, int], collimation_mm: tuple[float, float, float, float], pixel_mm: float) -> Picture:

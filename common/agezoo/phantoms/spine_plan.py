@@ -206,7 +206,7 @@ def _draw_radiograph(
 ) -> SpineImageSettings:
     first = site == "scanner_a"
     pose = _draw_pose(rng)
-    rows = 2 * round(float(rng.uniform(1100, 1660) if first else rng.uniform(1200, 1500)) / (5 if quick else 2))
+    rows = 2 * round(float(rng.uniform(1100, 1500) if first else rng.uniform(1200, 1500)) / (5 if quick else 2))
     width_mm = float(rng.uniform(205.0, 265.0))
     front_mm = float(width_mm * np.clip(rng.normal(0.55, 0.035), 0.47, 0.62))
     view = _draw_view(rng, subject, signs, pose, rows=rows, width_mm=width_mm, from_front_mm=front_mm)
@@ -215,13 +215,13 @@ def _draw_radiograph(
         quanta=float(np.exp(rng.normal(np.log(1.1e6 if first else 0.8e6), 0.35))),
         scatter_share=float(rng.uniform(0.15, 0.5)),
         blur_mm=float(rng.uniform(0.12, 0.3)),
-        latitude=float(rng.uniform(0.45, 0.7) if first else rng.uniform(0.55, 0.75)),
+        latitude=float(rng.uniform(0.55, 0.78) if first else rng.uniform(0.65, 0.85)),
         sharpening=float(rng.uniform(0.3, 1.1) if first else rng.uniform(0.6, 1.4)),
         black=float(rng.uniform(0.003, 0.03)),
         white=float(rng.uniform(0.985, 0.9985)),
         collimation_mm=(float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3])),
         shutter=bool(rng.random() < 0.5),
-        marker=bool(rng.random() < 0.6),
+        marker=_draw_marker(rng, view),
     )
     return SpineImageSettings(
         session=session,
@@ -237,9 +237,19 @@ def _draw_radiograph(
     )
 
 
+def _draw_marker(rng: np.random.Generator, view: View) -> tuple[str, float, float] | None:
+    """A letter near a corner on the patient's front side, in three of five images."""
+    wanted, down, inward = rng.random(3)
+    if wanted > 0.6:
+        return None
+    from_front = 0.10 + 0.05 * inward
+    place = 1.0 - from_front - 0.04 if view.faces_right else from_front
+    return "R" if view.faces_right else "L", 0.06 if down < 0.5 else 0.90, place
+
+
 def _draw_storage(rng: np.random.Generator, first: bool) -> Storage:
     """The first site has an older computed-radiography reader and a digital detector, the second another detector."""
-    gamma = float(np.exp(rng.normal(0.0, 0.12)))
+    gamma = float(np.exp(rng.normal(0.18, 0.12)))
     kind = rng.choice(5, p=[0.25, 0.25, 0.2, 0.15, 0.15] if first else [0.1, 0.0, 0.35, 0.5, 0.05])
     name = ("cr_10_bit", "dx_12_bit", "dx_lut", "dx_inverted", "cr_8_bit")[int(kind)]
     return Storage(kind=name, gamma=gamma, compressed=bool(rng.random() < 0.25), spacing=int(rng.integers(3)))
@@ -256,8 +266,8 @@ def _draw_vfa(
     quick: bool,
 ) -> SpineImageSettings:
     pose = _draw_pose(rng)
-    rows = 2 * round(float(rng.uniform(360, 500)) / 2)
-    width_mm = float(rng.uniform(130.0, 160.0))
+    rows = 2 * round(float(rng.uniform(400, 500)) / 2)
+    width_mm = float(rng.uniform(145.0, 180.0))
     front_mm = float(width_mm * np.clip(rng.normal(0.54, 0.03), 0.47, 0.6))
     view = _draw_view(rng, subject, signs, pose, rows=rows, width_mm=width_mm, from_front_mm=front_mm)
     scan = DxaScan(

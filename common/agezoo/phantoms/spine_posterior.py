@@ -11,6 +11,9 @@ from agezoo.phantoms.spine_layer import Layer, rounded, smooth_line
 
 FloatArray = NDArray[np.float64]
 _SOFT_MM = 0.7
+# An iliac wing seen from the side, from the middle of L5: its crest from front to back, and the rest of its outline.
+_CREST_MM = ((-86, 92), (-78, 54), (-56, 22), (-24, 2), (10, -3), (42, 12), (62, 40))
+_BELOW_CREST_MM = ((64, 58), (46, 80), (24, 104), (-10, 150), (-60, 160), (-80, 120))
 
 
 def draw_posterior_elements(layer: Layer, labels: NDArray[np.uint8], column: Column, strength: float) -> None:
@@ -46,14 +49,16 @@ def _arch(vertebra: Vertebra) -> list[tuple[FloatArray, float, float]]:
         upper_joint = [(rear + 8, 0.30), (rear + 9, 0.72), (rear + 14, 0.80), (rear + 18, 0.42), (rear + 16, 0.05)]
         lower_joint = [(rear + 11, 0.25), (rear + 19, 0.10), (rear + 23, -0.62), (rear + 17, -0.78), (rear + 12, -0.28)]
         process = [
-            (rear + 19, 0.06),
-            (rear + 36, 0.02),
-            (rear + 47, -0.14),
-            (rear + 48, -0.56),
-            (rear + 38, -0.66),
-            (rear + 21, -0.46),
+            (rear + 17, 0.02),
+            (rear + 30, 0.06),
+            (rear + 46, -0.02),
+            (rear + 52, -0.22),
+            (rear + 49, -0.62),
+            (rear + 40, -0.70),
+            (rear + 30, -0.50),
+            (rear + 17, -0.42),
         ]
-        parts = [(pedicle, 0.30, 0.13), (upper_joint, 0.26, 0.12), (lower_joint, 0.26, 0.13), (process, 0.13, 0.09)]
+        parts = [(pedicle, 0.42, 0.20), (upper_joint, 0.34, 0.20), (lower_joint, 0.34, 0.22), (process, 0.30, 0.20)]
     else:
         pedicle = [(rear - 2, 0.46), (rear + 8, 0.46), (rear + 10, 0.12), (rear + 6, 0.02), (rear - 2, 0.10)]
         upper_joint = [(rear + 6, 0.28), (rear + 8, 0.78), (rear + 11, 0.80), (rear + 13, 0.20)]
@@ -66,7 +71,7 @@ def _arch(vertebra: Vertebra) -> list[tuple[FloatArray, float, float]]:
             (rear + 30, -1.10),
             (rear + 14, -0.45),
         ]
-        parts = [(pedicle, 0.22, 0.09), (upper_joint, 0.15, 0.07), (lower_joint, 0.15, 0.07), (process, 0.09, 0.07)]
+        parts = [(pedicle, 0.26, 0.11), (upper_joint, 0.20, 0.09), (lower_joint, 0.20, 0.09), (process, 0.11, 0.10)]
     arch = []
     for points, amount, rim in parts:
         local = [(rear + (back - rear) * scale, up * height) for back, up in points]
@@ -104,13 +109,8 @@ def draw_iliac_wings(layer: Layer, column: Column, pose: Pose, strength: float) 
     """Add both iliac wings, faint, with their bright crests; the two sides are apart by the pose's turn."""
     level = column["L5"].centre_mm
     for side in (-0.5, 0.5):
-        shift = np.array([side * pose.turn_mm, side * pose.turn_mm * 0.7])
-        crest = (
-            level
-            + shift
-            + np.array([(-52.0, 52.0), (-44.0, 24.0), (-22.0, 2.0), (6.0, -8.0), (34.0, 2.0), (54.0, 26.0)])
-        )
-        lower = level + shift + np.array([(58.0, 60.0), (44.0, 92.0), (30.0, 130.0), (-20.0, 140.0), (-40.0, 96.0)])
-        wing = smooth_line(np.concatenate([crest, lower]))
-        layer.fill(wing, 0.10 * strength, 1.5, rim=0.05 * strength, rim_mm=3.0)
-        layer.stroke(smooth_line(crest), 3.4, 0.11 * strength, 1.0)
+        place = level + np.array([side * pose.turn_mm, side * pose.turn_mm * 0.7])
+        crest = place + np.array(_CREST_MM)
+        wing = smooth_line(np.concatenate([crest, place + np.array(_BELOW_CREST_MM)]))
+        layer.fill(wing, 0.08 * strength, 1.5, rim=0.04 * strength, rim_mm=3.0)
+        layer.stroke(smooth_line(crest), 3.4, 0.10 * strength, 1.0)

@@ -29,29 +29,29 @@ def draw_ribs(layer: Layer, column: Column, pose: Pose, strength: float, seed: i
             back = np.array(
                 [
                     (0.0, 0.0),
-                    (0.35 * reach, -1.0),
-                    (0.80 * reach, 7.0 * steep),
-                    (reach, 21.0 * steep),
-                    (0.93 * reach, 36.0 * steep),
-                    (0.70 * reach, 50.0 * steep),
+                    (0.35 * reach, 2.0),
+                    (0.78 * reach, 12.0 * steep),
+                    (reach, 29.0 * steep),
+                    (reach, 48.0 * steep),
+                    (0.84 * reach, 66.0 * steep),
                 ]
             )
             forward = np.array(
                 [
-                    (0.20 * reach, 66.0 * steep),
-                    (-38.0, 92.0 * steep),
-                    (-80.0, 118.0 * steep),
-                    (-120.0, 138.0 * steep),
-                    (-165.0, 148.0 * steep),
+                    (0.40 * reach, 90.0 * steep),
+                    (-22.0, 116.0 * steep),
+                    (-66.0, 138.0 * steep),
+                    (-110.0, 150.0 * steep),
+                    (-160.0, 152.0 * steep),
                 ]
             )
             run = np.concatenate([back, back[-1] + short * (forward - back[-1])])
             course = head + shift * np.clip(np.linspace(0.2, 1.6, len(run)), 0.0, 1.0)[:, None] + run
             line = smooth_line(course)
             width = np.interp(np.linspace(0, 1, len(line)), [0.0, 0.25, 0.5, 1.0], [6.5, 7.5, 10.5, 11.5])
-            layer.stroke(line, width * size**0.4, 0.055 * strength, 0.8, rim=0.075 * strength)
+            layer.stroke(line, width * size**0.4, 0.045 * strength, 0.9, rim=0.04 * strength)
             angle = smooth_line(course[:6])
-            layer.stroke(angle, 6.0 * size**0.4, 0.10 * strength, 1.2, rim=0.05 * strength)
+            layer.stroke(angle, 6.5 * size**0.4, 0.13 * strength, 1.0, rim=0.09 * strength)
 
 
 def draw_shoulder_blades(layer: Layer, column: Column, pose: Pose, strength: float) -> None:

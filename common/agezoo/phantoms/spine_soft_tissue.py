@@ -31,7 +31,7 @@ _LUNG_MM = (
     (-90, -22),
     (-170, -2),
     (-160, 0),
-    (-110, -70),
+    (-120, -110),
 )
 
 
@@ -87,6 +87,9 @@ def draw_soft_tissue(layer: Layer, column: Column, subject: SpineSubject, breath
     s = (x - centre[:, None]) / half[:, None]
     chord = np.clip(1.0 - np.abs(s) ** 2.4, 0.0, None) ** 0.5
     tissue = width[:, None] * chord
+    # Fat under the skin of the back attenuates less than muscle.
+    inside_mm = skin_back[:, None] - x
+    tissue *= 1.0 - 0.16 / (1.0 + np.exp((inside_mm - 1.6 * max(fat_mm, 3.0)) / 1.5))
     lungs = _lung_path(layer, column, subject, breath, s)
     tissue = tissue - np.minimum(lungs, 0.80 * tissue)
     layer.values += (TISSUE_PER_MM * tissue).astype(np.float32)
@@ -112,16 +115,16 @@ def _lung_path(
     # Near the back and the front wall the lungs are thin, towards their top as well.
     thin = np.clip(1.0 - np.clip(np.abs(s), 0.0, 1.0) ** 3.0, 0.0, 1.0) ** 0.5
     _, y = layer.centres_mm()
-    apex = np.clip((y - (t2[1] - 8.0)) / 90.0, 0.25, 1.0)
+    apex = 0.2 + 0.8 / (1.0 + np.exp((t2[1] + 42.0 - y) / 17.0))
     return total * thin * apex
 
 
 def _draw_heart_and_great_vessels(layer: Layer, column: Column) -> None:
     t5, t8, t11 = (column[level] for level in ("T5", "T8", "T11"))
-    heart = t8.centre_mm + np.array([-t8.depth_mm / 2.0 - 66.0, 22.0])
-    layer.fill(ellipse(heart, (48.0, 62.0), -24.0), 0.95, 7.0)
+    heart = t8.centre_mm + np.array([-t8.depth_mm / 2.0 - 78.0, 24.0])
+    layer.fill(ellipse(heart, (46.0, 60.0), -24.0), 0.6, 13.0)
     hilum = t5.centre_mm + np.array([-t5.depth_mm / 2.0 - 34.0, 22.0])
-    layer.fill(ellipse(hilum, (17.0, 22.0), -20.0), 0.35, 6.0)
+    layer.fill(ellipse(hilum, (17.0, 22.0), -20.0), 0.26, 8.0)
     arch = np.array([(-34.0, -2.0), (-18.0, -16.0), (-2.0, -4.0)]) + column["T4"].centre_mm
     down = np.array(
         [column[level].place([(-0.32 * column[level].depth_mm, 0.0)])[0] for level in ("T5", "T7", "T9", "T11")]
@@ -139,4 +142,6 @@ def _draw_bowel(layer: Layer, column: Column, breath: Breath) -> None:
         level = column[f"L{rng.integers(1, 6)}"]
         place = level.centre_mm + np.array([-level.depth_mm / 2.0 - rng.uniform(18.0, 110.0), rng.normal(0.0, 16.0)])
         wide, high = rng.uniform(6.0, 18.0), rng.uniform(5.0, 12.0)
-        layer.fill(ellipse(place, (wide, high), rng.uniform(-60, 60)), -rng.uniform(0.12, 0.5), 2.0)
+        outline = ellipse((0.0, 0.0), (wide, high), rng.uniform(-60, 60))[::6]
+        outline = place + rounded(outline * rng.uniform(0.6, 1.35, (len(outline), 1)), cuts=2)
+        layer.fill(outline, -rng.uniform(0.08, 0.4), rng.uniform(1.5, 4.0))
