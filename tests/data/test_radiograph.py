@@ -140,6 +140,8 @@ def test_a_header_that_claims_a_giant_image_or_odd_depth_is_refused(tmp_path):
     ds.save_as(tmp_path / "b.dcm", enforce_file_format=True)
     with pytest.raises(InputError, match="larger than any radiograph; found: 60000 x 60000 pixels"):
         read_radiograph(tmp_path / "b.dcm")
+    with pytest.raises(InputError, match="has no size; found: 0 x 180 pixels"):
+        read_radiograph(write_radiograph(tmp_path / "d.dcm", Rows=0))
     path = write_radiograph(tmp_path / "c.dcm", BitsAllocated=32, bits=20)
     with pytest.raises(InputError, match=r"depth that no radiograph has; found: 20 of 32 bits"):
         read_radiograph(path)

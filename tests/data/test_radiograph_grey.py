@@ -208,6 +208,16 @@ def test_padding_is_as_dark_as_the_darkest_pixel_in_both_photometric_kinds(tmp_p
     np.testing.assert_array_equal(values, expected)
 
 
+def test_a_padding_value_that_saturated_metal_also_has_counts_at_the_edge_alone(tmp_path):
+    """In MONOCHROME1 the value 0 is the brightest; turned dark it would punch a hole into the metal."""
+    stored = np.maximum(4095 - IMAGE, 1)
+    stored[:, :25] = 0
+    stored[100:120, 60:90] = 0
+    radiograph = read(tmp_path, stored, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1")
+    assert radiograph.area == (0, 25, 240, 155)
+    assert (radiograph.pixels[100:120, 35:65] == radiograph.pixels.max()).all()
+
+
 def test_a_range_of_padding_values_ends_at_its_limit(tmp_path):
     stored = IMAGE.copy()
     stored[:30] = np.arange(180) % 3 + 4090
@@ -251,6 +261,16 @@ def test_pixels_that_no_decoder_reads_are_refused(tmp_path):
     ds.save_as(tmp_path / "broken.dcm", enforce_file_format=True)
     with pytest.raises(InputError, match=r"broken\.dcm: the pixels cannot be decoded.*1\.2\.840\.10008\.1\.2\.4\.90"):
         read_radiograph(tmp_path / "broken.dcm")
+
+
+def test_an_element_that_cannot_be_interpreted_is_as_if_absent(tmp_path):
+    path = write_radiograph(tmp_path / "a.dcm", IMAGE)
+    data = path.read_bytes()
+    assert data.count(b"CS\x06\x00LSPINE") == 1
+    path.write_bytes(data.replace(b"CS\x06\x00LSPINE", b"C?\x06\x00LSPINE"))
+    radiograph = read_radiograph(path)
+    np.testing.assert_array_equal(radiograph.pixels, EXPECTED)
+    assert radiograph.facts.notes == ("the header names no part of the body: taken as spine",)
 
 
 def test_a_compressed_file_that_is_cut_off_is_refused(tmp_path):

@@ -109,8 +109,8 @@ def picture_area(pixels: np.ndarray, outside: np.ndarray | None = None) -> Area:
     if outside is not None:
         seen = sample[~outside[::step, ::step]]
         sample = seen if seen.size else sample
-        top, bottom = _first_and_last(~outside.all(axis=1))
-        left, right = _first_and_last(~outside.all(axis=0))
+        top, bottom = _first_and_last(~outside, axis=1)
+        left, right = _first_and_last(~outside, axis=0)
     limits = tuple(float(value) for value in np.percentile(sample, (0.5, 99.5)))
     for _ in range(3):
         before = (top, bottom, left, right)
@@ -123,9 +123,9 @@ def picture_area(pixels: np.ndarray, outside: np.ndarray | None = None) -> Area:
     return Area(top, left, bottom - top, right - left)
 
 
-def _first_and_last(has_picture: np.ndarray) -> tuple[int, int]:
-    places = np.flatnonzero(has_picture)
-    return (int(places[0]), int(places[-1]) + 1) if places.size else (0, len(has_picture))
+def _first_and_last(inside: np.ndarray, axis: int) -> tuple[int, int]:
+    places = np.flatnonzero(inside.any(axis=axis))
+    return (int(places[0]), int(places[-1]) + 1) if places.size else (0, inside.shape[1 - axis])
 
 
 def _border(lines: np.ndarray, limits: tuple[float, ...]) -> int:

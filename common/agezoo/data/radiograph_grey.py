@@ -13,6 +13,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from pydicom.pixels import apply_color_lut, apply_windowing, pixel_array
+from scipy.ndimage import label
 
 from agezoo.data.dicom_elements import number_of, quiet_pydicom, text_of, texts_of
 from agezoo.data.dicom_headers import PixelFormat
@@ -24,6 +25,8 @@ from agezoo.errors import InputError
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 # Below this share of pixels between black and white a window shows no picture.
 _LEAST_SHOWN = 0.05
+# A padding value further from the other values than this share of their range stands for nothing else.
+_CLEARLY_OUTSIDE = 0.1
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,18 @@ def _padding(stored: np.ndarray, header: RadiographHeader) -> np.ndarray | None:
     limit = header.dataset.get("PixelPaddingRangeLimit")
     low, high = sorted((first, limit if isinstance(limit, int) else first))
     padded = (stored >= low) & (stored <= high)
-    # A padding value that is also the value of the darkest tissue marks single pixels all over; an image of nothing
-    # but padding is left to the check for blank images.
-    return padded if padded.any() and not padded.all() else None
+    # An image of nothing but padding is left to the check for blank images.
+    if not padded.any() or padded.all():
+        return None
+    darkest, brightest = int(stored[~padded].min()), int(stored[~padded].max())
+    margin = _CLEARLY_OUTSIDE * (brightest - darkest)
+    if high < darkest - margin or low > brightest + margin:
+        return padded
+    # The mark is a grey value that tissue or metal may have as well: it counts where it reaches the image's edge.
+    parts, _ = label(padded)
+    at_edge = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    joined = np.isin(parts, at_edge[at_edge > 0])
+    return joined if joined.any() else None
 
 
 def _rescaled(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
+from pydicom.sequence import Sequence
 
 from agezoo.data.dicom_elements import quiet_pydicom
 from agezoo.data.dicom_headers import HeaderScan, SliceHeader, count_of, scan_headers
@@ -88,7 +89,21 @@ def scan_file(path: Path) -> tuple[RadiographHeader | None, HeaderScan]:
         return None, scan
     with quiet_pydicom():
         dataset = dcmread(path, stop_before_pixels=True, force=True)
+        _drop_damaged(dataset)
     return RadiographHeader(scan.headers[0], dataset, len(scan.headers)), scan
+
+
+def _drop_damaged(dataset: Dataset) -> None:
+    """Interpret every element now and take out those that cannot be, which pydicom would raise about when asked."""
+    for tag in list(dataset.keys()):
+        try:
+            value = dataset[tag].value
+        except Exception:  # pydicom raises anything here, from struct.error to NotImplementedError
+            del dataset[tag]
+            continue
+        if isinstance(value, Sequence):
+            for item in value:
+                _drop_damaged(item)
 
 
 def read_header(path: Path, *, source: str) -> RadiographHeader:
@@ -173,6 +188,14 @@ def _check_pixels(header: RadiographHeader, source: str) -> None:
     image, pixels = header.image, header.image.pixels
     if image.fault is not None:
         raise InputError(f"the file {image.fault}", source=source, remedy="copy or export the file again")
+    if pixels.rows < 1 or pixels.columns < 1:
+        raise InputError(
+            "has no size",
+            source=source,
+            found=f"{pixels.rows} x {pixels.columns} pixels",
+            expected="Rows and Columns above 0",
+            remedy="copy or export the file again",
+        )
     if pixels.rows * pixels.columns > MAX_PIXELS:
         raise InputError(
             "is larger than any radiograph",

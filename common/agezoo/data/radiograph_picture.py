@@ -44,7 +44,10 @@ def read_picture(path: Path, *, source: str) -> GreyImage:
     """
     with _opened(path, source) as image:
         try:
-            return _grey(ImageOps.exif_transpose(image), source)
+            with warnings.catch_warnings():
+                # Pillow warns of damaged EXIF entries, which lose nothing but the turn.
+                warnings.simplefilter("ignore")
+                return _grey(ImageOps.exif_transpose(image), source)
         except InputError:
             raise
         except Exception as error:  # decoders raise kinds of their own on damaged files
