@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from agezoo.analysis.calibration import FILE_NAME as CALIBRATION
 from agezoo.analysis.calibration import fit_calibration
 from agezoo.analysis.conformal import cross_fitted_intervals
 from agezoo.analysis.report import PairsSection, ReportSection, write_report
+from agezoo.analysis.report_sections import split_section
 from agezoo.data.datalist import Datalist, datalist_hash, load_datalist, save_datalist
 from agezoo.data.prediction_table import merge_predictions, prediction_row, read_predictions, write_predictions
 from agezoo.errors import InputError
@@ -326,6 +327,14 @@ def _examples(
     ]
 
 
+def _test_sections(test: pd.DataFrame) -> list[ReportSection]:
+    """One section, or one per kind of image where there are several: an error on radiographs says nothing of VFA."""
+    whole = ReportSection("Test (ensemble)", test, "The test rows of the datalist, predicted by all folds together.")
+    if "modality" not in test or test["modality"].nunique() < 2:
+        return [whole]
+    return [replace(part, name=f"{whole.name}, {part.name}") for part in split_section(whole, "modality")]
+
+
 def _report(
     bundle: str,
     out: Path,
@@ -341,9 +350,7 @@ def _report(
         )
     ]
     if test is not None:
-        sections.append(
-            ReportSection("Test (ensemble)", test, "The test rows of the datalist, predicted by all folds together.")
-        )
+        sections += _test_sections(test)
     repeated = out_of_fold.dropna(subset=["predicted_age_years"])
     if repeated["subject_id"].duplicated().sum() >= 3:
         sections.append(
