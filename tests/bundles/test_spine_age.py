@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,44 @@ def test_workflow_has_every_property(
         config_file=str(CONFIGS / config), workflow_type=workflow_type, logging_file=False, **given
     )
     assert workflow.check_properties() == []
+
+
+def test_cross_validation_reports_the_kinds_of_image_apart(spines: Cohort, tmp_path: Path) -> None:
+    from agezoo.workflows.crossval import cross_validate
+
+    given = {**TINY_SPINE, "max_epochs": 1}
+    result = cross_validate("spine_age", spines.datalist, tmp_path / "out", overrides=given, workers=0)
+    assert sorted(result.out_of_fold["image"]) == sorted(row["image"] for row in spines.rows("training"))
+    assert result.test is not None
+    assert len(result.test) == len(spines.rows("test"))
+    assert set(result.metrics["other_sections"]) == {
+        "Test (ensemble), modality: radiograph",
+        "Test (ensemble), modality: vfa",
+    }
+    assert {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("model.pt")} == {
+        f"fold_{fold}/model.pt" for fold in range(3)
+    }
+    kept = torch.load(next((tmp_path / "out" / "cache").glob("*.pt")), weights_only=True)
+    assert kept["image"].shape == (1, 64, 32), "preparation, training and prediction share one canvas"
+    assert len(list((tmp_path / "out" / "cache").glob("*.pt"))) == len(spines.subjects), "each image prepared once"
+
+
+def test_the_zip_predicts_with_nothing_of_ours_installed(trained_spine: Path, tmp_path: Path) -> None:
+    from agezoo.workflows.packaging import package_bundle
+
+    packaged = package_bundle("spine_age", tmp_path / "dist", weights=trained_spine / "model.pt")
+    shutil.unpack_archive(packaged.path, tmp_path)
+    write_radiograph(tmp_path / "images" / "lateral.dcm", 62.0, seed=5)
+    # -S leaves the .pth files aside through which an editable installation is found; the libraries come by PYTHONPATH.
+    done = command(
+        *("-S", "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json"),
+        *options(dataset_dir=tmp_path / "images", output_dir=tmp_path / "results"),
+        cwd=tmp_path / "spine_age",
+        PYTHONPATH=str(Path(monai.__file__).parents[1]),
+    )
+    assert done.returncode == 0, done.stdout
+    (row,) = read_predictions(tmp_path / "results" / "predictions.csv").to_dict("records")
+    assert row["age_years"] == 62.0
+    assert 40 <= row["predicted_age_years"] <= 99
+    assert row["weights_sha256"] == describe(trained_spine / "model.pt").sha256
+    assert (tmp_path / "results" / "overlays").is_dir()
