@@ -154,9 +154,7 @@ def fit_cox(time: ArrayLike, event: ArrayLike, covariates: pd.DataFrame) -> CoxF
     )
 
 
-def proportional_hazards_test(
-    time: ArrayLike, event: ArrayLike, covariates: pd.DataFrame, fit: CoxFit
-) -> pd.DataFrame:
+def proportional_hazards_test(time: ArrayLike, event: ArrayLike, covariates: pd.DataFrame, fit: CoxFit) -> pd.DataFrame:
     """Test whether hazard ratios change with time, by scaled Schoenfeld residuals.
 
     A residual is an event's covariate minus its weighted mean over those at risk; when hazards are proportional,
@@ -229,14 +227,14 @@ def _without_one_sided(
     while True:
         for name in remaining.columns:
             values = remaining[name].to_numpy()
+            if np.ptp(values) == 0:
+                notes.append(f"{name} is the same in everyone who is left and is dropped.")
+                remaining = remaining.drop(columns=name)
+                break
             if not np.isin(values, (0.0, 1.0)).all():
                 continue
             one = values == 1
             has_event = event[rows]
-            if one.all() or not one.any():
-                notes.append(f"{name} is the same in everyone who is left and is dropped.")
-                remaining = remaining.drop(columns=name)
-                break
             eventless = one if not has_event[one].any() else ~one if not has_event[~one].any() else None
             if eventless is not None:
                 which = name if eventless is one else f"not {name}"

@@ -17,6 +17,8 @@ FloatArray = NDArray[np.float64]
 _MAX_STEPS = 40
 # A coefficient whose information has sunk below this share of that at 0 is on its way to infinity.
 _COLLAPSED = 1e-3
+# A covariate that keeps less than this share of its information beside the others is a sum of them.
+_FLAT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class PartialLikelihood:
     def maximise(self, start: FloatArray | None = None) -> Maximum:
         """Newton's method with step halving."""
         p = self._x.shape[1]
-        information_at_zero = _given_the_others(self.evaluate(np.zeros(p))[2])
+        at_zero = self.evaluate(np.zeros(p))[2]
+        information_at_zero = _given_the_others(at_zero)
         coefficients = np.zeros(p) if start is None else np.asarray(start, dtype=np.float64)
         value, gradient, information = self.evaluate(coefficients)
         for _ in range(_MAX_STEPS):
@@ -121,7 +124,7 @@ class PartialLikelihood:
             value, gradient, information = new
         kept = _given_the_others(information)
         with np.errstate(invalid="ignore"):
-            determined = (kept > _COLLAPSED * information_at_zero) & (information_at_zero > 0)
+            determined = (kept > _COLLAPSED * information_at_zero) & (information_at_zero > _FLAT * np.diag(at_zero))
         covariance = np.linalg.inv(information) if determined.all() else np.full((p, p), np.nan)
         return Maximum(coefficients, covariance, value, determined)
 

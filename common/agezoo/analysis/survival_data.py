@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from agezoo.analysis.person_rows import first_sessions
 from agezoo.analysis.plan import EndPoint
-from agezoo.data.table_cells import natural_key
 from agezoo.errors import InputError
 
 #: Nobody is followed up longer than this; larger numbers are days or months.
@@ -111,7 +111,7 @@ def follow_up(table: pd.DataFrame, end_point: EndPoint) -> FollowUp:
             left_out[reason] = lost
         kept &= good
     frame = frame.assign(follow_up_years=time, status=status)[kept]
-    first = _first_sessions(frame)
+    first = first_sessions(frame)
     if len(first) < len(frame):
         left_out["later session or second image of a person"] = len(frame) - len(first)
         notes.append(f"{end_point.name}: of people with several rows the first session counts.")
@@ -122,22 +122,6 @@ def follow_up(table: pd.DataFrame, end_point: EndPoint) -> FollowUp:
         left_out=left_out,
         notes=tuple(notes),
     )
-
-
-def _first_sessions(frame: pd.DataFrame) -> pd.DataFrame:
-    """The first session of each person; a row without a subject is a person of its own."""
-    if "subject_id" not in frame:
-        return frame
-    subject = frame["subject_id"]
-    repeated = subject.notna() & subject.duplicated(keep=False)
-    if not repeated.any():
-        return frame
-    several = frame[repeated]
-    sessions = several["session"] if "session" in several else pd.Series(None, index=several.index, dtype=object)
-    keys = [natural_key(None if pd.isna(value) else value) for value in sessions]
-    order = sorted(range(len(several)), key=lambda i: keys[i])
-    kept = several.iloc[order].drop_duplicates("subject_id").index
-    return frame[~repeated | frame.index.isin(kept)]
 
 
 def _years(values: pd.Series, end_point: EndPoint) -> pd.Series:

@@ -1,0 +1,91 @@
+"""Forest plot of hazard ratios over end points and models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from agezoo.analysis.plots.canvas import BLUE, INK, VERMILION, new_axes
+
+_STYLES = {"raw": (BLUE, "o", "raw gap"), "corrected": (VERMILION, "D", "corrected gap")}
+_STOPS = (0.1, 0.2, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
+
+
+def plot_forest(ratios: pd.DataFrame) -> Figure:
+    """Hazard ratios per SD with their 95 % intervals on a log axis, the figures at the right.
+
+    Parameters
+    ----------
+    ratios
+        Columns ``end_point``, ``model``, ``gap`` (``"raw"`` or ``"corrected"``), ``hr``, ``hr_low``, ``hr_high``;
+        rows without a hazard ratio are left out.
+    """
+    shown = ratios[ratios["hr"].notna()]
+    lines: list[tuple[float, str, bool]] = []
+    spots: dict[tuple[str, str], float] = {}
+    height = 0.0
+    for end_point, part in shown.groupby("end_point", sort=False):
+        lines.append((height, str(end_point).replace("_", " "), True))
+        height -= 1
+        for model in part["model"].unique():
+            lines.append((height, model, False))
+            spots[str(end_point), model] = height
+            height -= 1
+        height -= 0.35
+    figure, axes = new_axes(
+        title="Hazard ratio per SD of the gap",
+        x="Hazard ratio per SD of the gap (95 % interval, log scale)",
+        y="",
+        width_in=7.2,
+        height_in=1.5 + 0.32 * -height,
+    )
+    axes.set_xscale("log")
+    axes.axvline(1.0, color="#888888", linewidth=1.0, zorder=1)
+    both = shown["gap"].nunique() > 1
+    labelled: set[str] = set()
+    for _, row in shown.iterrows():
+        colour, marker, name = _STYLES[row["gap"]]
+        shift = (0.19 if row["gap"] == "raw" else -0.19) if both else 0.0
+        y = spots[row["end_point"], row["model"]] + shift
+        axes.plot([row["hr_low"], row["hr_high"]], [y, y], color=colour, linewidth=1.5, solid_capstyle="butt")
+        axes.plot(
+            row["hr"], y, marker=marker, color=colour, markersize=5, linestyle="none",
+            label=None if row["gap"] in labelled else name,
+        )  # fmt: skip
+        labelled.add(row["gap"])
+        axes.annotate(
+            f"{row['hr']:.2f} ({row['hr_low']:.2f}–{row['hr_high']:.2f})",
+            (1.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=7.5 if both else 8.5,
+            color=colour,
+            annotation_clip=False,
+        )
+    axes.set_yticks([y for y, _, _ in lines], [text for _, text, _ in lines])
+    for label, (_, _, heading) in zip(axes.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("bold" if heading else "normal")
+        label.set_color(INK)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.set_ylim(height + 0.7, 0.7)
+    _range(axes, shown)
+    # Beside the title: inside the axes it would lie on lines.
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, borderaxespad=0.2)
+    return figure
+
+
+def _range(axes: object, shown: pd.DataFrame) -> None:
+    # An interval of a few events can span decades; the axis then ends where it still separates the others.
+    low = float(np.clip(min(shown["hr_low"].min(), 0.95), 0.08, None))
+    high = float(np.clip(max(shown["hr_high"].max(), 1.05), None, 25.0))
+    reach = 1.05
+    axes.set_xlim(low / reach, high * reach)  # type: ignore[attr-defined]
+    inside = [stop for stop in _STOPS if low / reach <= stop <= high * reach]
+    if len(inside) > 8:
+        inside = [stop for stop in inside if stop in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)]
+    axes.xaxis.set_major_locator(FixedLocator(inside))  # type: ignore[attr-defined]
+    axes.xaxis.set_minor_locator(NullLocator())  # type: ignore[attr-defined]
+    axes.set_xticklabels([f"{stop:g}" for stop in inside])  # type: ignore[attr-defined]
