@@ -23,8 +23,8 @@ def read(path, pixels, **header):
     return read_radiograph(write_radiograph(path / "image.dcm", pixels, **header))
 
 
-@pytest.mark.parametrize(("value", "noise"), [(0, 0), (4095, 0), (3900, 15)])
-def test_black_white_and_unexposed_strips_are_cut_off_at_straight_edges(tmp_path, value, noise):
+@pytest.mark.parametrize(("value", "noise"), [(0, 0), (4095, 0), (3900, 15), (2600, 0)])
+def test_black_white_grey_and_unexposed_strips_are_cut_off_at_straight_edges(tmp_path, value, noise):
     radiograph = read(tmp_path, framed(value, noise=noise))
     assert radiograph.area == (40, 30, 240, 180)
     assert radiograph.stored_shape == (305, 260)
@@ -51,6 +51,14 @@ def test_air_beside_the_body_ends_at_a_curve_and_is_kept(tmp_path):
     image = np.where(air, 0, IMAGE).astype(np.uint16)
     assert not image[:, 141:].any()
     assert read(tmp_path, image).area == (0, 0, 240, 180)
+
+
+def test_a_white_strip_beside_air_goes_and_the_air_stays(tmp_path):
+    y, x = np.mgrid[0:240, 0:200]
+    image = np.zeros((240, 200), np.uint16)
+    image[:, :180] = np.where(x[:, :180] > 140 - 40 * ((y[:, :180] - 120) / 120.0) ** 2, 0, IMAGE)
+    image[:, 188:] = 4000
+    assert read(tmp_path, image).area == (0, 0, 240, 188)
 
 
 def test_an_image_without_a_border_keeps_all_of_it():

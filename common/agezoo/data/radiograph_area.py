@@ -91,9 +91,9 @@ def _opening(dataset: Dataset, module: str, form: str, shape: tuple[int, int]) -
 def picture_area(pixels: np.ndarray, outside: np.ndarray | None = None) -> Area:
     """The rectangle that is left when lines of nothing but border are taken off at the four sides.
 
-    A row or column is border if nearly all of its pixels have one value, and that is among the darkest or brightest of
-    the image: black and white frames, unexposed collimated strips. The picture must begin behind it at a straight edge.
-    Air beside the body is as flat, but ends at the curve of the skin, and is kept.
+    A row or column is border if nearly all of its pixels have one value and the picture begins behind it at a straight
+    edge: black, white and grey frames, unexposed collimated strips. Air beside the body is as flat, but ends at
+    the curve of the skin, and is kept.
 
     Parameters
     ----------
@@ -111,13 +111,13 @@ def picture_area(pixels: np.ndarray, outside: np.ndarray | None = None) -> Area:
         sample = seen if seen.size else sample
         top, bottom = _first_and_last(~outside, axis=1)
         left, right = _first_and_last(~outside, axis=0)
-    limits = tuple(float(value) for value in np.percentile(sample, (0.5, 99.5)))
+    tolerance = _TOLERANCE * float(np.ptp(np.percentile(sample, (0.5, 99.5))))
     for _ in range(3):
         before = (top, bottom, left, right)
         lines = pixels[top:bottom, left : right : max(1, (right - left) // _SAMPLES_PER_LINE)]
-        top, bottom = top + _border(lines, limits), bottom - _border(lines[::-1], limits)
+        top, bottom = top + _border(lines, tolerance), bottom - _border(lines[::-1], tolerance)
         lines = pixels[top : bottom : max(1, (bottom - top) // _SAMPLES_PER_LINE), left:right].T
-        left, right = left + _border(lines, limits), right - _border(lines[::-1], limits)
+        left, right = left + _border(lines, tolerance), right - _border(lines[::-1], tolerance)
         if before == (top, bottom, left, right):
             break
     return Area(top, left, bottom - top, right - left)
@@ -128,20 +128,21 @@ def _first_and_last(inside: np.ndarray, axis: int) -> tuple[int, int]:
     return (int(places[0]), int(places[-1]) + 1) if places.size else (0, inside.shape[1 - axis])
 
 
-def _border(lines: np.ndarray, limits: tuple[float, ...]) -> int:
+def _border(lines: np.ndarray, tolerance: float) -> int:
     """How many lines at the beginning are border; never more than half of them."""
-    low, high = limits
-    tolerance = _TOLERANCE * (high - low)
     half = lines[: len(lines) // 2]
     median = np.median(half, axis=1)
     is_flat = (np.abs(half - median[:, None]) > tolerance).mean(axis=1) <= _ODD_PIXELS
-    is_border = is_flat & ((median <= low + tolerance) | (median >= high - tolerance))
-    share = np.cumsum(is_border) / np.arange(1, len(half) + 1)
-    candidates = np.flatnonzero(is_border & (share >= 1 - _ODD_LINES))
-    if not candidates.size:
-        return 0
-    last = int(candidates[-1])
+    share = np.cumsum(is_flat) / np.arange(1, len(half) + 1)
+    flat = np.flatnonzero(is_flat & (share >= 1 - _ODD_LINES))
     reach = max(4, round(_EDGE * len(lines)))
-    behind = lines[last + 1 : last + 1 + reach]
-    starts_at_once = (np.abs(behind - median[last]) > tolerance).mean(axis=1).max(initial=0) >= _STRAIGHT
-    return last + 1 if starts_at_once else 0
+    # From the inside outwards, because a border may lie beside air, which is flat as well but not cut off straight.
+    for last in flat[::-1]:
+        if _begins_behind(lines, int(last), reach, tolerance):
+            return int(last) + 1
+    return 0
+
+
+def _begins_behind(lines: np.ndarray, last: int, reach: int, tolerance: float) -> bool:
+    behind, value = lines[last + 1 : last + 1 + reach], np.median(lines[last])
+    return bool((np.abs(behind - value) > tolerance).mean(axis=1).max(initial=0) >= _STRAIGHT)
