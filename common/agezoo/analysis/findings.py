@@ -46,6 +46,8 @@ class Finding:
         Results; plot names are unique within an analysis.
     notes
         What a reader must know: rows left out and why, assumptions that do not hold, what could not be computed.
+    headlines
+        The main results as single lines, for a terminal and for the head of the page.
     """
 
     name: str
@@ -53,3 +55,4 @@ class Finding:
     tables: tuple[FindingTable, ...] = ()
     plots: tuple[Plot, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    headlines: tuple[str, ...] = field(default=())
