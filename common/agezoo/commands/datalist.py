@@ -18,14 +18,20 @@ def add_parser(verbs: Any) -> None:
         "List a cohort: which image belongs to whom, at what age, in which fold. Subjects never stand in two folds or\n"
         "in training and test; folds are balanced for age and sex. With a table, its columns are: image (path under\n"
         "--images) or subject_id (+ session) that name a folder or file there, age_years, sex, and optionally test,\n"
-        "fold, group, site, time_years, event; other columns are kept as covariates. Without a table, ages and sexes\n"
-        "come from the DICOM headers and subjects are numbered; patient names and ids never leave the header.",
+        "fold, group, site, time_years, event; other columns are kept as covariates (spine_age: modality, radiograph or\n"
+        "vfa). Without a table, ages and sexes come from the DICOM headers and subjects are numbered; patient names and\n"
+        "ids never leave the header.",
         "  agezoo datalist ct_age --images scans --table cohort.csv --out datalist.json --folds 5 --test-fraction 0.2\n"
         "  agezoo datalist ct_age --images scans --out datalist.json\n"
+        "  agezoo datalist spine_age --images radiographs --table cohort.csv --out datalist.json\n"
         "  agezoo datalist ct_age --layout autopet --images FDG-PET-CT-Lesions --table clinical.csv --out test.json",
     )
     add_bundle(parser)
-    parser.add_argument("--images", type=Path, help="folder of DICOM studies and NIfTI files, at any depth")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        help="folder of images at any depth: DICOM, and NIfTI (volumes) or PNG, JPEG (radiographs)",
+    )
     parser.add_argument("--table", type=Path, help="CSV with one row per image")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--folds", type=int, default=5, help="cross-validation folds, 0 for none (default 5)")
