@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from agezoo.analysis.agreement import evaluate_pairs
-from agezoo.analysis.plots.perturbed_views import PerturbedView, plot_perturbed_views
+from agezoo.analysis.plots.perturbed_views import PerturbedImage, PerturbedView, plot_perturbed_views
 from agezoo.analysis.repeat_pairs import read_pairs
 from agezoo.analysis.robustness import TABLE_COLUMNS, grade_figures, robustness_figures
 from agezoo.analysis.robustness_page import write_robustness
@@ -184,6 +184,61 @@ def test_views_show_the_grey_values_of_the_network():
     assert coronal.get_clim() == (0.0, 1.0)
     assert coronal.get_array()[0, 0] == pytest.approx(0.05)
     assert coronal.get_extent()[1::2] == [300.0, 600.0]
+
+
+def test_a_radiograph_is_shown_as_its_whole_canvas():
+    canvas = np.full((1024, 512), 0.25, dtype=np.float32)
+    views = [PerturbedImage("as it is", canvas, 70.04), PerturbedImage("Shift, 40 mm", canvas, 70.31)]
+    figure = plot_perturbed_views(views)
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["as it is\n70.0 years", "Shift, 40 mm\n70.3 years (+0.3)"]
+    (image,) = figure.axes[1].images
+    assert image.get_extent() == [0.0, 512.0, 0.0, 1024.0]
+    assert image.get_clim() == (0.0, 1.0)
+
+
+def rounded_table() -> pd.DataFrame:
+    """A head that rounds: 50.4 and 50.6 years are told as 50 and 51."""
+    facts = {"baseline_age_years": 50.4, "age_years": 52.0}
+    lines = [
+        row("S0", "none", 50.0, expected_age_years=50.4, **facts),
+        row(
+            "S0", "noise", 51.0, expected_age_years=50.6, grade=0.1, unit="of the range", difference_years=0.2, **facts
+        ),
+    ]
+    frame = pd.DataFrame(lines, columns=TABLE_COLUMNS)
+    numbers = [name for name in TABLE_COLUMNS if name == "grade" or name.endswith("_years")]
+    return frame.astype(dict.fromkeys(numbers, "float64"))
+
+
+def test_ages_of_a_head_that_rounds_are_compared_before_rounding():
+    figures = robustness_figures(rounded_table())
+    assert figures["is_unrounded"]
+    assert figures["baseline_mae_years"] == pytest.approx(1.6)
+    (grade,) = figures["perturbations"]["noise"]
+    assert grade["mean_difference_years"] == pytest.approx(0.2)
+    assert grade["mae_years"] == pytest.approx(1.4)
+    assert not robustness_figures(table())["is_unrounded"]
+
+
+def test_a_radiograph_and_a_dxa_image_are_no_repeat():
+    lines = repeats(3)
+    for line in lines:
+        line["modality"] = "vfa" if line["session"] == "repeat" else "radiograph"
+    assert robustness_figures(table(*lines))["repeat_scans"] == {"n_pairs": 0}
+    for line in lines:
+        line["modality"] = "radiograph"
+    assert robustness_figures(table(*lines))["repeat_scans"]["n_pairs"] == 3
+
+
+def test_page_of_radiographs_tells_images_and_their_assumed_size(tmp_path):
+    frame = table().assign(note=None)
+    frame.loc[frame["subject_id"] == "S1", "note"] = "pixel size unknown"
+    page = page_of(frame, tmp_path, reader="radiograph")
+    assert "1 of 4 images do not state the size of their pixels" in page
+    assert "Repeat images" in page
+    assert "Hounsfield" not in page
+    assert "scan" not in page.replace("repeat-scans", "").replace("imaged", "")
+    assert "Hounsfield" in page_of(table(), tmp_path)
 
 
 @pytest.mark.sample_data

@@ -17,7 +17,7 @@ from agezoo.analysis.plots.canvas import rendered
 from agezoo.analysis.plots.catalogue import Plot
 from agezoo.analysis.plots.perturbed_views import PerturbedImage, PerturbedView, plot_perturbed_views
 from agezoo.analysis.plots.robustness import plot_agreement_overview, plot_differences, plot_error_overview
-from agezoo.analysis.robustness import NONE, repeat_pairs, robustness_figures, with_unrounded_ages
+from agezoo.analysis.robustness import NONE, NOT_APPLICABLE, repeat_pairs, robustness_figures, with_unrounded_ages
 from agezoo.data.atomic import written_atomically
 from agezoo.version import __version__
 
@@ -174,7 +174,8 @@ def _shown(plot: Plot, png: bytes) -> dict[str, str]:
 
 def _failures(table: pd.DataFrame) -> dict[str, Any]:
     """Rows with an error, those aside whose grade would have changed nothing; the page shows the first."""
-    failed = table[table["error"].notna() & ~table["error"].fillna("").astype(str).str.startswith("not applicable")]
+    is_failure = [isinstance(error, str) and not error.startswith(NOT_APPLICABLE) for error in table["error"]]
+    failed = table[is_failure]
     shown = failed.head(_SHOWN_FAILURES)
     lines = [
         {
