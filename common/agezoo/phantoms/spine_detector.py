@@ -12,7 +12,7 @@ from agezoo.phantoms.spine_layer import Layer, Picture
 from agezoo.phantoms.spine_projection import Projection
 
 _SCATTER_GRID_MM = 6.0
-_LETTERS = {
+_LETTERS: dict[str, list[tuple[tuple[int, int], ...]]] = {
     "L": [((0, 0), (0, 13)), ((0, 13), (7, 13))],
     "R": [((0, 0), (0, 13)), ((0, 0), (6, 1), (7, 4), (6, 6), (0, 7)), ((3, 7), (8, 13))],
 }
@@ -97,27 +97,29 @@ def radiograph_display(projection: Projection, exposure: Exposure, pixel_mm: flo
         Of the noise.
     """
     rng = np.random.default_rng([seed, 17])
-    attenuation = projection.bone + projection.tissue
-    if exposure.marker is not None:
-        attenuation = attenuation + np.float32(5.0) * _lead_letter(attenuation.shape, exposure.marker, pixel_mm)
-    primary = np.exp(-attenuation)
+    primary = np.exp(-(projection.bone + projection.tissue))
     if exposure.blur_mm > 0:
         primary = ndimage.gaussian_filter(primary, exposure.blur_mm / pixel_mm, mode="nearest")
     # Scatter spreads over centimetres, so a coarse grid holds it.
     scatter = _large_scale(primary, pixel_mm, sd_mm=26.0)
     open_field = _exposed(primary.shape, exposure.collimation_mm, pixel_mm)
     signal = (primary + np.float32(exposure.scatter_share) * scatter) * open_field
+    if exposure.marker is not None:
+        # Lead on the detector's cover stops scatter as well.
+        signal *= 1.0 - np.float32(0.985) * _lead_letter(signal.shape, exposure.marker, pixel_mm)
     per_pixel = np.float32(exposure.quanta * pixel_mm**2)
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
     signal = np.maximum(signal + np.sqrt(signal / per_pixel) * noise, np.float32(0.5) / per_pixel)
-    density = -np.log(signal)
+    density: Picture = -np.log(signal)
     # Borders without quanta must not throw shadows on the field beside them.
     within_field = open_field > 0.5
     behind = within_field & (projection.tissue > 0.5)
     middle = np.float32(np.median(density[behind][::29]))
-    coarse = _large_scale(np.where(within_field, np.maximum(density, 0.35 * middle), 0.0), pixel_mm, sd_mm=16.0)
-    coarse = coarse / np.maximum(_large_scale(within_field.astype(np.float32), pixel_mm, sd_mm=16.0), np.float32(0.1))
-    picture = density - np.float32(exposure.latitude) * coarse
+    coarse = _large_scale(
+        np.where(within_field, np.maximum(density, np.float32(0.35) * middle), np.float32(0.0)), pixel_mm, sd_mm=16.0
+    )
+    covered = _large_scale(within_field.astype(np.float32), pixel_mm, sd_mm=16.0)
+    picture = density - np.float32(exposure.latitude) * (coarse / np.maximum(covered, np.float32(0.1)))
     if exposure.sharpening:
         picture += np.float32(exposure.sharpening) * (
             density - ndimage.gaussian_filter(density, 2.5 / pixel_mm, mode="nearest", truncate=2.5)

@@ -176,20 +176,23 @@ def _draw_view(
     pose: Pose,
     *,
     rows: int,
-    width_mm: float,
-    from_front_mm: float,
+    elongation: tuple[float, float],
 ) -> View:
-    """A field from a little above T4 to the upper sacrum."""
+    """A field from a little above T4 to the upper sacrum.
+
+    Its proportions do not depend on the person: a short column must not be told from the shape of the image alone.
+    """
     column = build_column(subject, signs, pose)
     top = float(column["T4"].corners()[:2, 1].min())
     below, above = rng.uniform(38.0, 72.0), rng.uniform(8.0, 40.0)
     pixel_mm = round((below + above - top) / rows, 4)
+    width_mm = rows * pixel_mm * float(rng.uniform(*elongation))
     return View(
         rows=rows,
         columns=2 * round(width_mm / pixel_mm / 2),
         pixel_mm=pixel_mm,
         sacrum_from_bottom_mm=float(below),
-        spine_from_front_mm=from_front_mm,
+        spine_from_front_mm=float(width_mm * np.clip(rng.normal(0.55, 0.033), 0.47, 0.61)),
         faces_right=bool(rng.random() < 0.4),
     )
 
@@ -206,10 +209,8 @@ def _draw_radiograph(
 ) -> SpineImageSettings:
     first = site == "scanner_a"
     pose = _draw_pose(rng)
-    rows = 2 * round(float(rng.uniform(1100, 1500) if first else rng.uniform(1200, 1500)) / (5 if quick else 2))
-    width_mm = float(rng.uniform(205.0, 265.0))
-    front_mm = float(width_mm * np.clip(rng.normal(0.55, 0.035), 0.47, 0.62))
-    view = _draw_view(rng, subject, signs, pose, rows=rows, width_mm=width_mm, from_front_mm=front_mm)
+    rows = 2 * round(float(rng.uniform(1100, 1420) if first else rng.uniform(1200, 1400)) / (5 if quick else 2))
+    view = _draw_view(rng, subject, signs, pose, rows=rows, elongation=(0.44, 0.56))
     edges = rng.uniform(3.0, 16.0, 4) * (rng.random() < (0.35 if first else 0.5))
     exposure = Exposure(
         quanta=float(np.exp(rng.normal(np.log(1.1e6 if first else 0.8e6), 0.35))),
@@ -252,7 +253,7 @@ def _draw_storage(rng: np.random.Generator, first: bool) -> Storage:
     gamma = float(np.exp(rng.normal(0.18, 0.12)))
     kind = rng.choice(5, p=[0.25, 0.25, 0.2, 0.15, 0.15] if first else [0.1, 0.0, 0.35, 0.5, 0.05])
     name = ("cr_10_bit", "dx_12_bit", "dx_lut", "dx_inverted", "cr_8_bit")[int(kind)]
-    return Storage(kind=name, gamma=gamma, compressed=bool(rng.random() < 0.25), spacing=int(rng.integers(3)))
+    return Storage(kind=name, gamma=gamma, compressed=bool(rng.random() < 0.15), spacing=int(rng.integers(3)))
 
 
 def _draw_vfa(
@@ -267,9 +268,7 @@ def _draw_vfa(
 ) -> SpineImageSettings:
     pose = _draw_pose(rng)
     rows = 2 * round(float(rng.uniform(400, 500)) / 2)
-    width_mm = float(rng.uniform(145.0, 180.0))
-    front_mm = float(width_mm * np.clip(rng.normal(0.54, 0.03), 0.47, 0.6))
-    view = _draw_view(rng, subject, signs, pose, rows=rows, width_mm=width_mm, from_front_mm=front_mm)
+    view = _draw_view(rng, subject, signs, pose, rows=rows, elongation=(0.34, 0.42))
     scan = DxaScan(
         noise=float(rng.uniform(0.020, 0.038)),
         blur_mm=float(rng.uniform(0.75, 1.0)),
