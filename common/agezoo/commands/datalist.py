@@ -18,9 +18,9 @@ def add_parser(verbs: Any) -> None:
         "List a cohort: which image belongs to whom, at what age, in which fold. Subjects never stand in two folds or\n"
         "in training and test; folds are balanced for age and sex. With a table, its columns are: image (path under\n"
         "--images) or subject_id (+ session) that name a folder or file there, age_years, sex, and optionally test,\n"
-        "fold, group, site, time_years, event; other columns are kept as covariates (spine_age: modality, radiograph or\n"
-        "vfa). Without a table, ages and sexes come from the DICOM headers and subjects are numbered; patient names and\n"
-        "ids never leave the header.",
+        "fold, group, site, time_years, event; other columns are kept as covariates (spine_age: modality,\n"
+        "radiograph or vfa). Without a table, ages and sexes come from the DICOM headers and subjects are numbered;\n"
+        "patient names and ids never leave the header.",
         "  agezoo datalist ct_age --images scans --table cohort.csv --out datalist.json --folds 5 --test-fraction 0.2\n"
         "  agezoo datalist ct_age --images scans --out datalist.json\n"
         "  agezoo datalist spine_age --images radiographs --table cohort.csv --out datalist.json\n"
