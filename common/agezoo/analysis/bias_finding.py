@@ -116,7 +116,6 @@ def bias_finding(corrected: Corrected, plan: AnalysisPlan, *, seed: int = 0, n_b
         tuple(tables),
         tuple(_plots(used)),
         tuple(notes),
-        tuple(_headlines(rows[: len(accuracy)], plan)),
     )
 
 
@@ -167,15 +166,6 @@ def _coefficients(corrected: Corrected) -> pd.DataFrame:
             rows.append(row | {"fitted_on_rows": group.n_rows, "fitted_on_people": group.n_subjects,
                                "age_min_years": group.age_min_years, "age_max_years": group.age_max_years})  # fmt: skip
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
-
-
-def _headlines(rows: list[dict[str, Any]], plan: AnalysisPlan) -> Iterator[str]:
-    for row in rows:
-        who = f"{plan.by} {row[plan.by]}, " if plan.by else ""
-        yield (
-            f"{who}{row['ages']}: n {row['n']}, MAE {row['mae_years']:.2f} years, bias {row['bias_years']:+.2f} years, "
-            f"slope of the gap on age {row['gap_age_slope']:+.2f}"
-        )
 
 
 def _plots(used: pd.DataFrame) -> Iterator[Plot]:

@@ -45,7 +45,7 @@ def plot_gap_against_age(frame: pd.DataFrame, *, what: str, limit_years: float) 
         words = f"{beyond} beyond, drawn on the edge"
         axes.text(0.99, 0.02, words, transform=axes.transAxes, ha="right", fontsize=8.5, bbox=_BEHIND)
     axes.set_ylim(-limit_years * 1.06, limit_years * 1.06)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", frameon=False)
     return figure
 
 
