@@ -84,9 +84,9 @@ def covariate_design(frame: pd.DataFrame, names: Sequence[str]) -> Design:
 
 
 def _sex(values: pd.Series, notes: list[str]) -> pd.Series:
-    words = values.where(values.notna()).astype(object).map(lambda v: str(v).strip().upper(), na_action="ignore")
-    numbers = words.map(_SEXES).astype("float64")
-    foreign = int((words.notna() & (words != "") & numbers.isna()).sum())
+    words = _words(values)
+    numbers = words.str.upper().map(_SEXES).astype("float64")
+    foreign = int((words.notna() & numbers.isna()).sum())
     if foreign:
         notes.append(f"{foreign} rows have a sex that is neither F nor M; it counts as unknown.")
     return numbers
@@ -97,11 +97,19 @@ def _plain(values: pd.Series) -> pd.Series:
     if pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
         numbers = values.astype("float64")
         return numbers.where(np.isfinite(numbers))
-    words = values.astype(object).where(values.notna(), None).map(lambda v: str(v).strip() or None, na_action="ignore")
+    words = _words(values)
     numbers = pd.to_numeric(words, errors="coerce").astype("float64")
     if not (words.notna() & numbers.isna()).any():
         return numbers.where(np.isfinite(numbers))
     return words
+
+
+def _words(values: pd.Series) -> pd.Series:
+    """Cells as trimmed text, blank ones unknown."""
+    codes, known = pd.factorize(values)
+    # A few different words stand in many rows: each is read once.
+    texts = np.array([str(value).strip() or None for value in known] + [None], dtype=object)
+    return pd.Series(texts[codes], index=values.index, dtype="str")
 
 
 def _dummies(words: pd.Series, name: str, notes: list[str]) -> dict[str, pd.Series]:

@@ -257,7 +257,7 @@ def _regression_class() -> Any:
     except ModuleNotFoundError:
         raise MissingExtraError("statsmodels", "analysis", "Survival analysis") from None
 
-    class SortedPHReg(PHReg):  # type: ignore[misc]
+    class SortedPHReg(PHReg):
         def __init__(self, *arguments: Any, likelihood: PartialLikelihood, **options: Any) -> None:
             self._likelihood = likelihood
             super().__init__(*arguments, **options)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from agezoo.analysis.covariate_design import covariate_design
+from agezoo.analysis.covariate_design import Design, covariate_design
 from agezoo.analysis.cox import CoxFit, fit_cox, proportional_hazards_test
 from agezoo.analysis.survival_data import CORRECTED, RAW, FollowUp
 from agezoo.errors import InputError
@@ -76,16 +76,21 @@ def fit_gap_models(follow: FollowUp, models: Mapping[str, Sequence[str]]) -> Ite
         If a covariate is not in the table or cannot be used as one.
     """
     for name, columns in models.items():
+        designs: dict[bytes, Design] = {}
         for gap, column in GAPS.items():
-            if column in follow.frame and follow.frame[column].notna().any():
-                yield _fit(follow, name, columns, gap, column)
+            if column not in follow.frame or not (has_gap := follow.frame[column].notna()).any():
+                continue
+            # Usually the same people have both gaps.
+            key = has_gap.to_numpy().tobytes()
+            if key not in designs:
+                designs[key] = covariate_design(follow.frame[has_gap], columns)
+            yield _fit(follow, name, designs[key], gap, column)
 
 
-def _fit(follow: FollowUp, name: str, columns: Sequence[str], gap: str, column: str) -> GapModel:
+def _fit(follow: FollowUp, name: str, design: Design, gap: str, column: str) -> GapModel:
     frame = follow.frame
     sd = float(frame[column].std(ddof=1))
     has_gap = frame[column].notna()
-    design = covariate_design(frame[has_gap], columns)
     left_out = dict(design.left_out)
     if not has_gap.all():
         left_out = {f"no {gap} gap": int((~has_gap).sum()), **left_out}

@@ -125,7 +125,9 @@ class PartialLikelihood:
         kept = _given_the_others(information)
         with np.errstate(invalid="ignore"):
             determined = (kept > _COLLAPSED * information_at_zero) & (information_at_zero > _FLAT * np.diag(at_zero))
-        covariance = np.linalg.inv(information) if determined.all() else np.full((p, p), np.nan)
+        covariance: FloatArray = (
+            np.linalg.inv(information).astype(np.float64) if determined.all() else np.full((p, p), np.nan)
+        )
         return Maximum(coefficients, covariance, value, determined)
 
     def schoenfeld_residuals(self, coefficients: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Curves of an end point by third of the gap: tables, log-rank tests and figures."""
+"""Curves of every end point by third of the gap, as a section of the report."""
 
 from __future__ import annotations
 
@@ -6,19 +6,81 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from agezoo.analysis.competing_risk import cumulative_incidence
+from agezoo.analysis.findings import Finding, FindingTable
 from agezoo.analysis.gap_models import GAPS
 from agezoo.analysis.kaplan_meier import THIRDS, gap_thirds, kaplan_meier, log_rank, number_at_risk
+from agezoo.analysis.plan import AnalysisPlan
 from agezoo.analysis.plots.catalogue import Plot
 from agezoo.analysis.plots.kaplan_meier import CurveOfGroup, plot_curves
 from agezoo.analysis.survival_data import CORRECTED, FollowUp
+from agezoo.analysis.survival_discrimination import horizons_of
 from agezoo.analysis.survival_words import file_name, in_words, p_in_words
 
 Rows = list[dict[str, Any]]
 
 
-def curves_of(follow: FollowUp, horizons: Sequence[float]) -> tuple[Rows, Rows, list[Plot], list[str]]:
+def curves_finding(follows: Sequence[FollowUp], plan: AnalysisPlan) -> Finding:
+    """Kaplan-Meier curves and cumulative incidence by third of the gap, log-rank tests, and their figures."""
+    estimates: Rows = []
+    tests: Rows = []
+    plots: list[Plot] = []
+    notes: list[str] = []
+    for follow in follows:
+        if not len(follow.frame):
+            notes.append(f"{follow.end_point.name}: nobody is left to draw curves of.")
+            continue
+        part = _curves_of(follow, horizons_of(follow, plan.horizons_years))
+        estimates += part[0]
+        tests += part[1]
+        plots += part[2]
+        notes += part[3]
+    tables = []
+    if tests:
+        tables.append(
+            FindingTable(
+                "log_rank",
+                "Log-rank tests between thirds of the gap",
+                pd.DataFrame(tests),
+                "p: any difference between the thirds; trend_p: rising or falling from the lowest to the highest.",
+            )
+        )
+    if estimates:
+        frame = pd.DataFrame(estimates)
+        if frame["incidence"].isna().all():
+            frame = frame.drop(columns=["incidence", "incidence_low", "incidence_high"])
+        tables.append(
+            FindingTable(
+                "survival_by_third",
+                "Without the event, by third of the gap",
+                frame,
+                "event_free: Kaplan-Meier estimate, the competing event counting as censoring; incidence: share that "
+                "has had the event when the competing event takes people away (Aalen-Johansen).",
+            )
+        )
+    corrected = any(CORRECTED in follow.frame and follow.frame[CORRECTED].notna().any() for follow in follows)
+    if not corrected:
+        notes.append(
+            "The thirds are made of the raw gap, which falls with age: the lowest third holds more old people. A bias "
+            "correction takes that away."
+        )
+    return Finding(
+        name="Survival: curves",
+        description=(
+            f"Kaplan-Meier curves of people in the lowest, middle and highest third of the "
+            f"{'corrected' if corrected else 'raw'} gap, with people at risk under the axis and log-rank tests; where "
+            "the plan names a competing event, the cumulative incidence beside them. Curves end where fewer than 10 "
+            "people of a third are at risk. They are not adjusted for covariates; the Cox models are."
+        ),
+        tables=tuple(tables),
+        plots=tuple(plots),
+        notes=tuple(notes),
+    )
+
+
+def _curves_of(follow: FollowUp, horizons: Sequence[float]) -> tuple[Rows, Rows, list[Plot], list[str]]:
     """Kaplan-Meier estimates by third of the gap, and the cumulative incidence where there is a competing event.
 
     The corrected gap makes the thirds where the table has it, otherwise the raw one.

@@ -15,6 +15,9 @@ from agezoo.analysis.time_dependent_auc import HorizonAuc, time_dependent_auc
 
 Rows = list[dict[str, Any]]
 
+# A model whose covariates have all been dropped gives everybody the same score.
+_NO_COVARIATE = "no covariate"
+
 
 class RiskScores:
     """Scores of one end point's people: age, gaps, and each fitted model without and with the gap.
@@ -141,16 +144,16 @@ def auc_rows(scores: RiskScores, horizons: Sequence[float], *, n_bootstrap: int,
     differences: dict[str, tuple[str, str]] = {}
     described: dict[str, tuple[str, str]] = {}
     for (model, gap), (fitted, without, with_) in scores.pairs.items():
-        names = (f"{model} + {gap} gap", model if fitted.others.shape[1] else "no covariate")
+        names = (model if fitted.others.shape[1] else _NO_COVARIATE, f"{model} + {gap} gap")
         spread = {column: np.full(len(follow.frame), np.nan) for column in names}
-        for column, values in zip(names, (with_, without), strict=True):
+        for column, values in zip(names, (without, with_), strict=True):
             spread[column][fitted.people] = values
-        if names[1] in columns and not np.array_equal(columns[names[1]], spread[names[1]], equal_nan=True):
+        if names[0] in columns and not np.array_equal(columns[names[0]], spread[names[0]], equal_nan=True):
             # Raw and corrected gap are known for different people, so that the fits without the gap differ too.
-            names = (names[0], f"{names[1]} (people with a {gap} gap)")
+            names = (f"{names[0]} (people with a {gap} gap)", names[1])
             spread = dict(zip(names, spread.values(), strict=True))
         columns |= spread
-        differences[f"change {model} {gap}"] = names
+        differences[f"change {model} {gap}"] = (names[1], names[0])
         described[f"change {model} {gap}"] = (model, gap)
     people = np.all([np.isfinite(values) for values in columns.values()], axis=0)
     if not people.any():
@@ -168,7 +171,7 @@ def auc_rows(scores: RiskScores, horizons: Sequence[float], *, n_bootstrap: int,
         {"end_point": name, "horizon_years": horizon, "score": column, **_auc_cells(results[column, horizon], "auc")}
         for horizon in horizons
         for column in columns
-        if column != "no covariate"
+        if not column.startswith(_NO_COVARIATE)
     ]
     changes = [
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 
 def in_words(name: str) -> str:
@@ -30,22 +31,32 @@ def counted(reasons: Mapping[str, int]) -> str:
     return "; ".join(f"{reason}: {n}" for reason, n in reasons.items())
 
 
-def gathered(remarks: Sequence[tuple[str, str]], *, n_contexts: int) -> list[str]:
-    """Remarks of the same words said once, with the contexts that they hold for unless they hold for all.
+def gathered(remarks: Sequence[tuple[tuple[str, ...], str]], contexts: Sequence[tuple[str, ...]]) -> list[str]:
+    """Remarks of the same words said once, with what they hold for unless they hold for all.
 
     Parameters
     ----------
     remarks
-        (context, remark).
-    n_contexts
-        How many contexts there are in all.
+        (context, remark); a context is, for example, (end point, model, gap).
+    contexts
+        All contexts that there are.
     """
-    contexts: dict[str, list[str]] = {}
+    held: dict[str, list[tuple[str, ...]]] = {}
     for context, remark in remarks:
-        mine = contexts.setdefault(remark, [])
+        mine = held.setdefault(remark, [])
         if context not in mine:
             mine.append(context)
-    return [
-        remark if len(mine) == n_contexts else f"{'; '.join(mine)}: {remark[:1].lower()}{remark[1:]}"
-        for remark, mine in contexts.items()
-    ]
+    texts = []
+    for remark, mine in held.items():
+        where = _where(mine, contexts)
+        texts.append(f"{where}: {remark[:1].lower()}{remark[1:]}" if where else remark)
+    return texts
+
+
+def _where(mine: Sequence[tuple[str, ...]], contexts: Sequence[tuple[str, ...]]) -> str:
+    """Contexts in words: ``"model 2, model 3"`` where they are those of every end point and gap."""
+    parts = [list(dict.fromkeys(part)) for part in zip(*mine, strict=True)]
+    every = [set(part) for part in zip(*contexts, strict=True)]
+    if len(mine) != len(list(product(*parts))):
+        return "; ".join(", ".join(context) for context in mine)
+    return ", ".join(", ".join(part) for part, all_ in zip(parts, every, strict=True) if set(part) != all_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -35,7 +36,7 @@ def plot_forest(ratios: pd.DataFrame) -> Figure:
             height -= 1
         height -= 0.35
     figure, axes = new_axes(
-        title="Hazard ratio per SD of the gap",
+        title="",
         x="Hazard ratio per SD of the gap (95 % interval, log scale)",
         y="",
         width_in=7.2,
@@ -72,20 +73,20 @@ def plot_forest(ratios: pd.DataFrame) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.set_ylim(height + 0.7, 0.7)
     _range(axes, shown)
-    # Beside the title: inside the axes it would lie on lines.
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, borderaxespad=0.2)
+    # Above the axes: inside it would lie on lines.
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, borderaxespad=0.2)
     return figure
 
 
-def _range(axes: object, shown: pd.DataFrame) -> None:
+def _range(axes: Axes, shown: pd.DataFrame) -> None:
     # An interval of a few events can span decades; the axis then ends where it still separates the others.
     low = float(np.clip(min(shown["hr_low"].min(), 0.95), 0.08, None))
     high = float(np.clip(max(shown["hr_high"].max(), 1.05), None, 25.0))
     reach = 1.05
-    axes.set_xlim(low / reach, high * reach)  # type: ignore[attr-defined]
+    axes.set_xlim(low / reach, high * reach)
     inside = [stop for stop in _STOPS if low / reach <= stop <= high * reach]
     if len(inside) > 8:
         inside = [stop for stop in inside if stop in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)]
-    axes.xaxis.set_major_locator(FixedLocator(inside))  # type: ignore[attr-defined]
-    axes.xaxis.set_minor_locator(NullLocator())  # type: ignore[attr-defined]
-    axes.set_xticklabels([f"{stop:g}" for stop in inside])  # type: ignore[attr-defined]
+    axes.xaxis.set_major_locator(FixedLocator(inside))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([f"{stop:g}" for stop in inside])

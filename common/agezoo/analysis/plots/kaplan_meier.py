@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,10 +49,10 @@ def plot_curves(groups: Sequence[CurveOfGroup], *, title: str, y: str, remark: s
     lowest, highest = 1.0, 0.0
     for group, (colour, line) in zip(groups, _STYLES, strict=False):
         values = _draw(axes, group, colour, line)
-        lowest, highest = min(lowest, values.min()), max(highest, values.max())
+        lowest, highest = min(lowest, values.min()), max(highest, values.max(), _reach(group))
     rising = groups[0].curve.value[0] == 0
     if rising:
-        axes.set_ylim(0, min(1.0, max(0.02, 1.25 * highest)))
+        axes.set_ylim(0, min(1.0, max(0.02, 1.15 * highest)))
     else:
         axes.set_ylim(max(0.0, lowest - 0.35 * (1 - lowest)) if lowest < 0.99 else 0.98, 1.002)
     axes.set_xlim(0, end)
@@ -68,6 +69,14 @@ def _drawn_until(group: CurveOfGroup) -> float:
     return float(ordered[-_MIN_AT_RISK] if len(ordered) >= _MIN_AT_RISK else ordered[-1])
 
 
+def _reach(group: CurveOfGroup) -> float:
+    """Upper limit of the band while it is no wider than the curve is high."""
+    shown = group.curve.times_years <= _drawn_until(group)
+    high, value = group.curve.high[shown], group.curve.value[shown]
+    steady = np.isfinite(high) & (high < 2 * value)
+    return float(high[steady].max()) if steady.any() else 0.0
+
+
 def _draw(axes: Axes, group: CurveOfGroup, colour: str, line: object) -> np.ndarray:
     until = _drawn_until(group)
     curve = group.curve
@@ -82,12 +91,12 @@ def _draw(axes: Axes, group: CurveOfGroup, colour: str, line: object) -> np.ndar
 def _at_risk_table(axes: Axes, groups: Sequence[CurveOfGroup], ticks: Sequence[float]) -> None:
     # Offsets in points below the axis: clear of the tick labels and the axis label at every size of the figure.
     top, step = -48, 13
-    place = {"xycoords": ("axes fraction", "axes fraction"), "textcoords": "offset points", "fontsize": 8.5}
-    axes.annotate("At risk", (0, 0), (-8, top + step), ha="right", va="center", color=INK, **place)
+    place: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 8.5}
+    axes.annotate("At risk", (0, 0), (-24, top + step), ha="right", va="center", color=INK, **place)
     for row, (group, (colour, _)) in enumerate(zip(groups, _STYLES, strict=False)):
         height = top - step * row
         name = group.label.split(" (")[0].split(":")[0].removesuffix(" third")
-        axes.annotate(name, (0, 0), (-8, height), ha="right", va="center", color=colour, **place)
+        axes.annotate(name, (0, 0), (-24, height), ha="right", va="center", color=colour, **place)
         for tick, count in zip(ticks, number_at_risk(group.time, ticks), strict=True):
             axes.annotate(
                 f"{count}",
