@@ -20,6 +20,7 @@ VERBS = (
     "predict",
     "evaluate",
     "calibrate",
+    "analyse",
     "weights",
     "package",
     "robustness",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from agezoo.analysis.plan import AnalysisPlan
 from agezoo.analysis.plots.catalogue import Plot
 from agezoo.analysis.plots.intervals import IntervalRow, plot_intervals
 from agezoo.analysis.plots.roc import RocCurve, plot_roc
+from agezoo.analysis.report_sections import slug
 from agezoo.errors import InputError
 
 _NAN = float("nan")
@@ -295,8 +295,3 @@ def _number(value: float | None) -> float:
 
 def _has(results: list[ScoreResult], score: str) -> bool:
     return any(result.score == score for result in results)
-
-
-def slug(name: str) -> str:
-    """A name as part of a file name."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "unnamed"

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from agezoo.analysis.discrimination import GAPS
-from agezoo.analysis.discrimination_finding import slug
 from agezoo.analysis.findings import Finding, FindingTable
 from agezoo.analysis.groups import MIN_PER_GROUP, AdjustedMeans, Grouping, adjusted_means, grouping, hedges_g
 from agezoo.analysis.multiple_testing import holm
@@ -16,6 +15,7 @@ from agezoo.analysis.person_rows import first_sessions
 from agezoo.analysis.plan import AnalysisPlan
 from agezoo.analysis.plots.catalogue import Plot
 from agezoo.analysis.plots.intervals import IntervalRow, plot_intervals
+from agezoo.analysis.report_sections import slug
 from agezoo.errors import InputError
 
 _ADJUSTED_FOR = ("age_years", "sex")

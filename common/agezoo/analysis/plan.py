@@ -48,14 +48,16 @@ class AnalysisPlan(BaseModel):
     by
         Column (for example ``modality``) whose values are corrected and calibrated apart.
     labels
-        Binary columns to discriminate, e.g. ``osteoporosis``.
+        Binary columns to discriminate, e.g. ``osteoporosis``; also ``column=value`` and ``column=value/other``, e.g.
+        ``diagnosis=AD/HC``.
     end_points
         Time-to-event outcomes.
     models
         Name -> covariate columns of nested models, smallest first; each is fitted with and without the gap.
         ``age_years`` and ``sex`` are the table's own columns.
     groups
-        Columns whose values are compared (diagnosis).
+        Columns whose values are compared (diagnosis); ``column=value`` names the group that the others are compared
+        with, otherwise the largest.
     site
         Column of the scanner or hospital, for shifts between them.
     horizons_years
@@ -86,11 +88,17 @@ def read_plan(path: str | os.PathLike[str]) -> AnalysisPlan:
     path = Path(path)
     try:
         document: Any = json.loads(path.read_text(encoding="utf-8"))
-        return AnalysisPlan.model_validate(document)
     except OSError as error:
         raise InputError("the plan cannot be read", source=path, found=error.strerror) from None
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in error.errors())
-        raise InputError("not a plan of an analysis", source=path, found=faults) from None
     except ValueError as error:
         raise InputError("the plan is not JSON", source=path, found=str(error)) from None
+    return checked_plan(document, source=path)
+
+
+def checked_plan(document: Any, *, source: str | os.PathLike[str]) -> AnalysisPlan:
+    """A plan from plain types; :class:`InputError` names every fault."""
+    try:
+        return AnalysisPlan.model_validate(document)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in error.errors())
+        raise InputError("not a plan of an analysis", source=source, found=faults) from None

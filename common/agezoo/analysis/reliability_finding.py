@@ -52,7 +52,8 @@ def reliability_finding(table: pd.DataFrame, *, prediction: str = "predicted_age
             plot = _bland_altman(pairs, found)
             headline = (
                 f"Repeat scans: {found['n_pairs']} pairs, limits of agreement {found['lower_limit_years']:+.2f} to "
-                f"{found['upper_limit_years']:+.2f} years, within-subject SD {found['within_subject_sd_years']:.2f} years"
+                f"{found['upper_limit_years']:+.2f} years, within-subject SD "
+                f"{found['within_subject_sd_years']:.2f} years"
             )
     if not rows or plot is None:
         return None
@@ -66,8 +67,8 @@ def reliability_finding(table: pd.DataFrame, *, prediction: str = "predicted_age
                 "Agreement of repeat scans",
                 pd.DataFrame(rows),
                 "About 95 % of differences (first − second) lie between the limits (mean ∓ 1.96 SD with n − 1). "
-                "ICC(2,1) is the share of the variance that is due to people; that of the predicted age is high wherever ages "
-                "range widely, that of the gap tells whether the gap is a property of a person.",
+                "ICC(2,1) is the share of the variance that is due to people; that of the predicted age is high "
+                "wherever ages range widely, that of the gap tells whether the gap is a property of a person.",
             ),
         ),
         (plot,),
