@@ -110,6 +110,18 @@ def test_ages_that_nobody_has_are_counted():
     assert grade_figures(part)["n_impossible"] == 2
 
 
+def test_a_model_that_says_one_age_is_not_called_robust(tmp_path):
+    frame = table()
+    assert not robustness_figures(frame)["is_constant"]
+    assert robustness_figures(frame)["baseline_sd_years"] == pytest.approx(np.std(BASELINES))
+    frame["predicted_age_years"] = frame["baseline_age_years"] = 60.0
+    assert robustness_figures(frame)["is_constant"]
+    assert "got nearly the same age" in page_of(frame, tmp_path)
+    # Two scans may well get one age, and people of one age should.
+    assert not robustness_figures(frame.iloc[:4])["is_constant"]
+    assert not robustness_figures(frame.assign(age_years=61.0))["is_constant"]
+
+
 def test_without_ages_there_are_no_errors():
     figures = robustness_figures(table(ages=False))
     assert figures["baseline_mae_years"] is None

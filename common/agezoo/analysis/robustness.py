@@ -44,6 +44,10 @@ TABLE_COLUMNS = [
 ]
 
 LARGE_CHANGE_YEARS = 5.0
+
+#: Ages of all scans that differ less than this (SD) are as good as one age.
+CONSTANT_SD_YEARS = 0.5
+
 HUMAN_AGES_YEARS = (0.0, 120.0)
 _HALF_90 = 1.6448536269514722
 _NEED_PAIRS = (
@@ -79,22 +83,26 @@ def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
     -------
     dict
         ``n_cases`` (scans with a prediction), ``n_failed`` (scans without), ``n_with_age``, ``baseline_mae_years``;
+        ``baseline_sd_years`` (of the ages of the scans as they are) and ``is_constant``: whether 3 or more scans, not
+        of people of one age, got nearly the same age, so that nothing can move it and the agreement says nothing;
         ``is_unrounded``: whether ages before rounding are compared; ``n_with_note``: scans of which something had to be
-        assumed;
-        ``perturbations``: name -> list of the figures of :func:`grade_figures` with ``grade`` and ``unit``, in the
-        order of the table; ``repeat_scans``: see :func:`repeat_figures`.
+        assumed; ``perturbations``: name -> list of the figures of :func:`grade_figures` with ``grade`` and ``unit``, in
+        the order of the table; ``repeat_scans``: see :func:`repeat_figures`.
     """
     is_unrounded = bool("expected_age_years" in table and table["expected_age_years"].notna().any())
     table = with_unrounded_ages(table)
     unperturbed = table[table["perturbation"] == NONE]
     usable = unperturbed[unperturbed["predicted_age_years"].notna()]
     error = (usable["predicted_age_years"] - usable["age_years"]).dropna().abs()
+    spread = float(usable["predicted_age_years"].std(ddof=0)) if len(usable) else None
     perturbed = table[table["perturbation"] != NONE]
     return {
         "n_cases": len(usable),
         "n_failed": len(unperturbed) - len(usable),
         "n_with_age": len(error),
         "baseline_mae_years": float(error.mean()) if len(error) else None,
+        "baseline_sd_years": spread,
+        "is_constant": _is_constant(usable),
         "is_unrounded": is_unrounded,
         "n_with_note": int((_words(usable["note"]) != "").sum()) if "note" in usable else 0,
         "perturbations": {
@@ -106,6 +114,13 @@ def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
         },
         "repeat_scans": repeat_figures(usable),
     }
+
+
+def _is_constant(usable: pd.DataFrame) -> bool:
+    ages = usable["age_years"].astype(float)
+    if len(usable) < MIN_PAIRS or (ages.notna().all() and ages.std(ddof=0) < 4 * CONSTANT_SD_YEARS):
+        return False
+    return bool(usable["predicted_age_years"].astype(float).std(ddof=0) < CONSTANT_SD_YEARS)
 
 
 def grade_figures(part: pd.DataFrame) -> dict[str, Any]:

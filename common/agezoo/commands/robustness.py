@@ -68,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
     )
     for line in summary_lines(result.figures):
         print(line)
+    if result.figures["is_constant"]:
+        print("NEARLY THE SAME AGE FOR ALL: nothing can move it, so the agreement says nothing about robustness.")
     if result.figures["weights_origin"] == "phantom":
         print("PHANTOM WEIGHTS: these ages mean nothing for real people.")
     print(f"table: {args.out / 'robustness.csv'}\nreport: {result.page}")
