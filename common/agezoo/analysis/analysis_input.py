@@ -199,6 +199,7 @@ def _completed(frame: pd.DataFrame, prediction: str, source: str) -> pd.DataFram
                 found=f"{int(strange.sum())} outside 0..125, the first {table.loc[strange, name].iloc[0]:g}",
                 remedy="give ages in years (not months, days or a birth year)",
             )
+    table["fold"] = table["fold"].round().astype("Int64")
     gap = table[prediction] - table["age_years"]
     if prediction == "predicted_age_years" and ((table["gap_years"] - gap).abs() > _SAME_YEARS).any():
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,9 @@ from agezoo.version import __version__
 
 # Longer tables are cut in the page; the CSV has them whole.
 _SHOWN_ROWS = 60
+
+# Longer texts may be broken over lines in a cell.
+_WHOLE = 18
 
 # More notes than this are folded away until they are asked for.
 _OPEN_NOTES = 6
@@ -101,7 +105,7 @@ def analysis_page(
             title=title,
             phantom=given.phantom,
             facts=_facts(given, corrected, plan, result),
-            headlines=result["headlines"],
+            headlines=[re.sub(r"(?<![\w.])-(?=\d)", "−", line) for line in result["headlines"]],
             notes=result["notes"],
             cautions=list(_cautions(corrected, plan)),
             missing=page_table(missing),
@@ -130,7 +134,8 @@ def page_table(table: FindingTable) -> dict[str, Any]:
             {
                 "value": cell_in_words(row[name], name),
                 "interval": _interval(row, name) if f"{name}_low" in bounds else "",
-                "number": pd.api.types.is_numeric_dtype(frame[name]),
+                # A word or a number is not to be broken over lines; a list of covariates is.
+                "whole": pd.api.types.is_numeric_dtype(frame[name]) or len(str(row[name])) <= _WHOLE,
             }
             for name in shown
         ]
@@ -139,12 +144,20 @@ def page_table(table: FindingTable) -> dict[str, Any]:
     return {
         "name": table.name,
         "caption": table.caption,
-        "reading": table.reading,
+        "reading": _with_heads(table.reading, [str(name) for name in shown]),
         "head": [head_in_words(str(name)) for name in shown],
         "rows": rows,
         "n_hidden": max(len(frame) - _SHOWN_ROWS, 0),
         "has_intervals": bool(bounds),
     }
+
+
+def _with_heads(reading: str, columns: Sequence[str]) -> str:
+    """The reading with the names of columns as the head of the page's table has them."""
+    for name in sorted(columns, key=len, reverse=True):
+        if "_" in name:
+            reading = re.sub(rf"\b{re.escape(name)}\b", f"“{head_in_words(name)}”", reading)
+    return reading
 
 
 def head_in_words(name: str) -> str:
