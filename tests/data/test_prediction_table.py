@@ -53,6 +53,17 @@ def test_gaps_are_prediction_minus_age() -> None:
     assert (ageless["age_years"], ageless["gap_years"], ageless["corrected_gap_years"]) == (None, None, None)
 
 
+def test_results_without_a_column_of_the_contract_follow_it_where_they_are_known() -> None:
+    results = {"expected_age_years": 43.2, "calibrated_sd_years": 5.0, "gap_z": 0.7, "interval_level": 0.8}
+    row = prediction_row(KNOWN, predicted_age_years=43, modality="vfa", **results)
+    assert {name: row[name] for name in row if name not in COLUMNS} == {**results, "modality": "vfa"}
+    assert set(prediction_row(KNOWN, predicted_age_years=43)) == set(COLUMNS)
+    # A covariate of that name is another thing, whether or not the model gives its own.
+    listed = {**KNOWN, "covariates": {"gap_z": 9.0, "modality": "radiograph"}}
+    row = prediction_row(listed, predicted_age_years=43)
+    assert (row["covariate_gap_z"], row["modality"]) == (9.0, "radiograph")
+
+
 def test_stand_ins_of_a_dataset_become_empty_cells_again() -> None:
     full, bare = (prediction_row(row, predicted_age_years=60) for row in rows_of_a_datalist())
     assert full["image"] == "a.nii.gz"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,12 +15,14 @@ import pytest
 import torch
 from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator
-from tiny_training import SHAPE, preprocessing, write_cohort
+from tiny_training import SHAPE, ReadNumbersd, preprocessing, write_cohort
 from torch import Tensor, nn
 
+from agezoo.analysis.calibration import fit_calibration
 from agezoo.data.prediction_table import COLUMNS, read_predictions
 from agezoo.engines import CohortDataset, PredictionWriter
 from agezoo.engines.prediction_writer import number
+from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile
 from agezoo.transforms.gaussian_age import GaussianAged
 
@@ -225,6 +228,139 @@ def test_rank_0_writes_the_rows_of_all_ranks_once(
     table = read_predictions(tmp_path / "out" / "predictions.csv")
     assert list(table["subject_id"]) == ["s00", "s01", "s02", "s03", "s04"]
     assert table["predicted_age_years"].notna().all()
+
+
+def write_calibration(folder: Path, *, sha256: str = "ab" * 32, name: str = "reference", **options: Any) -> None:
+    """A calibration of 100 people of 40 to 89 years, whose predictions are 20 + 0.7 age with errors of +-5 years."""
+    age = np.linspace(40, 89, 100)
+    table = pd.DataFrame(
+        {
+            "subject_id": [f"{name}{i:02d}" for i in range(100)],
+            "age_years": age,
+            "predicted_age_years": 20 + 0.7 * age + np.tile([5.0, -5.0], 50),
+            "aleatoric_sd_years": 2.0,
+            "weights_sha256": sha256,
+        }
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    fit_calibration(table, **options).save(folder / "calibration.json")
+
+
+def weights_in(folder: Path) -> list[WeightsFile]:
+    return [WeightsFile(folder / "fold_0" / "model.pt", "ab" * 32, "trained")]
+
+
+def test_the_calibration_file_beside_the_weights_fills_its_columns(
+    rows: list[dict[str, Any]], tmp_path: Path, evaluate: Evaluate
+) -> None:
+    write_calibration(tmp_path / "models")
+    rows[1]["age_years"] = 25.0
+    rows[2]["subject_id"] = "reference03"
+    table = evaluate(rows, weights=weights_in(tmp_path / "models"))
+    others = table.drop(index="reference03")
+    calibration = json.loads((tmp_path / "models" / "calibration.json").read_text())
+    quantile, factor = (calibration["intervals"]["groups"]["all"][name] for name in ("quantile_sd", "sd_factor"))
+    width = others["upper_years"] - others["lower_years"]
+    assert width.to_numpy() == pytest.approx(np.full(4, 2 * quantile * 4.0), abs=1e-3)
+    middle = (others["upper_years"] + others["lower_years"]) / 2
+    assert middle.to_numpy() == pytest.approx(others["predicted_age_years"].to_numpy(), abs=1e-3)
+    assert others["calibrated_sd_years"].to_numpy() == pytest.approx(np.full(4, 4.0 * factor), abs=1e-3)
+    expected = others["predicted_age_years"] - (20 - 0.3 * others["age_years"])
+    assert others["corrected_age_years"].to_numpy() == pytest.approx(expected.to_numpy(), abs=0.4)
+    assert others["corrected_gap_years"].to_numpy() == pytest.approx(
+        (others["corrected_age_years"] - others["age_years"]).to_numpy(), abs=1e-3
+    )
+    empty = ["lower_years", "upper_years", "corrected_age_years", "corrected_gap_years", "calibrated_sd_years"]
+    assert table.loc["reference03", empty].isna().all(), "a person of the reference is not judged by their own error"
+    assert math.isfinite(table.loc["reference03", "predicted_age_years"])
+    assert table.loc["s01", "qc"] == "warn"
+    assert table.loc["s01", "qc_reasons"] == "the age of 25 years lies outside the 40 to 89 years of the calibration"
+    assert "interval_level" not in table
+
+
+def test_without_a_fitting_calibration_the_columns_are_empty_and_the_log_says_so_once(
+    rows: list[dict[str, Any]], tmp_path: Path, evaluate: Evaluate, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_calibration(tmp_path / "models", sha256="cd" * 32)
+    empty = ["lower_years", "upper_years", "corrected_age_years", "corrected_gap_years"]
+    with caplog.at_level(logging.INFO, logger="agezoo"):
+        table = evaluate(rows, weights=weights_in(tmp_path / "models"))
+    assert table[empty].isna().all(axis=None)
+    assert "calibrated_sd_years" not in table
+    assert [record.getMessage() for record in caplog.records if "stay empty" in record.getMessage()] == [
+        "no calibration file fits these weights: intervals and corrected ages stay empty"
+    ]
+    assert "it was not fitted for model.pt" in caplog.text
+
+
+def test_a_damaged_calibration_file_stops_the_run(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").write_text('{"version": 1}')
+    with pytest.raises(InputError, match="not a calibration file"):
+        PredictionWriter(rows, tmp_path / "out", "ct_age", "0.1.0", weights=weights_in(tmp_path))
+    PredictionWriter(rows, tmp_path / "out", "ct_age", "0.1.0", weights=weights_in(tmp_path), calibrate=False)
+
+
+def test_another_level_is_written_down(rows: list[dict[str, Any]], tmp_path: Path, evaluate: Evaluate) -> None:
+    write_calibration(tmp_path, level=0.5)
+    assert set(evaluate(rows, weights=weights_in(tmp_path))["interval_level"]) == {0.5}
+
+
+def test_the_kind_of_image_comes_from_the_row_and_else_from_the_reader(
+    rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluate: Evaluate
+) -> None:
+    read = ReadNumbersd.__call__
+
+    def reading(self: ReadNumbersd, data: Any) -> dict[Any, Any]:
+        result = read(self, data)
+        return {**result, "image_facts": {**result["image_facts"], "kind": "vfa"}}
+
+    monkeypatch.setattr(ReadNumbersd, "__call__", reading)
+    rows[0]["covariates"] = {"modality": "radiograph", "bmi": 24.0}
+    rows[1]["modality"] = "radiograph"
+    rows[2]["covariates"] = {"modality": None}
+    rows[3]["image"] = "absent.txt"
+    table = evaluate(rows)
+    assert table["modality"].fillna("").tolist() == ["radiograph", "radiograph", "vfa", "", "vfa"]
+    assert "covariate_modality" not in table
+    assert table.loc["s00", "bmi"] == 24.0
+    assert "covariates" not in rows[1], "the rows that were given stay as they are"
+
+
+def test_a_ct_has_no_column_of_its_kind(rows: list[dict[str, Any]], evaluate: Evaluate) -> None:
+    assert "modality" not in evaluate(rows)
+
+
+def test_correction_by_kind_uses_the_kind_that_was_read(
+    rows: list[dict[str, Any]], tmp_path: Path, evaluate: Evaluate
+) -> None:
+    age = np.tile(np.linspace(40, 89, 50), 2)
+    kind = np.repeat(["radiograph", "vfa"], 50)
+    reference = pd.DataFrame(
+        {
+            "subject_id": [f"r{i}" for i in range(100)],
+            "age_years": age,
+            "predicted_age_years": age + np.where(kind == "vfa", 8.0, 0.0) + 0.01 * np.tile([1, -1], 50),
+            "weights_sha256": "ab" * 32,
+            "modality": kind,
+        }
+    )
+    fit_calibration(reference, by="modality").save(tmp_path / "calibration.json")
+    rows[0]["covariates"] = {"modality": "vfa"}
+    rows[1]["covariates"] = {"modality": "radiograph"}
+    table = evaluate(rows, weights=weights_in(tmp_path))
+    taken_out = table["predicted_age_years"] - table["corrected_age_years"]
+    assert taken_out["s00"] == pytest.approx(8.0, abs=0.05)
+    assert taken_out["s01"] == pytest.approx(0.0, abs=0.05)
+    assert table.loc[["s02", "s03", "s04"], ["corrected_age_years", "lower_years"]].isna().all(axis=None)
+
+
+def test_the_unrounded_age_has_a_column_where_the_head_gives_it(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    writer = PredictionWriter(rows, tmp_path / "out", "spine_age", "0.1.0")
+    case = {"row": 0, "error": ""}
+    output = {"predicted_age_years": torch.tensor([63.0]), "expected_age_years": torch.tensor([62.51])}
+    row = writer.case_row(case, output)
+    assert (row["predicted_age_years"], row["expected_age_years"]) == (63.0, pytest.approx(62.51))
+    assert "expected_age_years" not in writer.case_row(case, {"predicted_age_years": torch.tensor([63.0])})
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from agezoo.analysis.bias_correction import BiasCorrection
+from agezoo.analysis.calibration import Calibration
+from agezoo.analysis.conformal import fit_intervals
 from agezoo.data.datalist import datalist_hash
-from agezoo.data.prediction_table import read_predictions
+from agezoo.data.prediction_table import prediction_row, read_predictions, write_predictions
 from agezoo.errors import InputError
-from agezoo.networks.weights import describe
+from agezoo.networks.weights import WeightsFile, describe
 from agezoo.workflows import crossval as crossval_module
 from agezoo.workflows import fold_training
 from agezoo.workflows.bundle_run import run_bundle
@@ -112,6 +116,73 @@ def test_test_rows_are_predicted_by_all_models_together(result: CrossValidation,
     assert result.out_of_fold["epistemic_sd_years"].isna().all(), "one model alone has no spread"
 
 
+def test_test_rows_are_corrected_by_the_calibration_of_the_out_of_fold_rows(result: CrossValidation) -> None:
+    assert result.test is not None
+    calibration = Calibration.load(result.folder / "calibration.json")
+    fitted = calibration.fitted_on
+    predicted = result.out_of_fold["predicted_age_years"].notna()
+    assert fitted.how == "out of fold"
+    assert (fitted.rows, fitted.subjects) == (int(predicted.sum()), result.out_of_fold[predicted].subject_id.nunique())
+    assert fitted.weights_sha256 == tuple(sorted(weight.sha256 for weight in result.weights))
+    assert fitted.datalist_sha256 == datalist_hash(result.folder / "datalist.json")
+    assert calibration.correction is not None
+    test = result.test[result.test["predicted_age_years"].notna()]
+    by_hand = BiasCorrection.fit(result.out_of_fold, "beheshti").apply(test)
+    assert test["corrected_age_years"].to_numpy() == pytest.approx(by_hand["corrected_age_years"], abs=1e-3)
+    # Twelve people are too few for an interval, and eight for the correction of the others' fold.
+    assert result.test["lower_years"].isna().all()
+    assert result.out_of_fold[["corrected_age_years", "lower_years"]].isna().all(axis=None)
+
+
+def test_out_of_fold_values_come_from_the_other_folds_and_later_ones_from_all(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    age = rng.uniform(40, 90, 120)
+    rows = [
+        prediction_row(
+            {"image": f"{i}.dcm", "subject_id": f"s{i}", "age_years": age[i], "fold": i % 3},
+            predicted_age_years=20 + 0.7 * age[i] + rng.normal(0, 4),
+            aleatoric_sd_years=3.0,
+            bundle="ct_age",
+        )
+        for i in range(120)
+    ]
+    rows.append(prediction_row({"image": "x.dcm", "subject_id": "x", "age_years": 50.0, "fold": 0}, error="no"))
+    path = write_predictions(rows, tmp_path, stem="out_of_fold")
+    weights = [WeightsFile(tmp_path / f"fold_{fold}" / "model.pt", f"{fold}" * 64, "trained") for fold in range(3)]
+    table = crossval_module._calibrated("ct_age", read_predictions(path), weights, tmp_path, "d" * 64)
+    pd.testing.assert_frame_equal(table, read_predictions(path))
+    assert len(table) == 121
+    for fold in range(3):
+        own = table[(table["fold"] == fold) & table["predicted_age_years"].notna()]
+        others = table[(table["fold"] != fold) & table["predicted_age_years"].notna()]
+        corrected = BiasCorrection.fit(others, "beheshti").apply(own)
+        assert own["corrected_age_years"].to_numpy() == pytest.approx(corrected["corrected_age_years"], abs=1e-3)
+        bounds = fit_intervals(others)[0].applied(own)[0]
+        for name in ("lower_years", "upper_years", "calibrated_sd_years"):
+            assert own[name].to_numpy() == pytest.approx(bounds[name].to_numpy(), abs=1e-3)
+    for_others = Calibration.load(tmp_path / "calibration.json")
+    assert for_others.fitted_on.rows == 120
+    assert for_others.intervals == fit_intervals(table)[0]
+
+
+def test_kinds_of_radiograph_are_calibrated_apart(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        prediction_row(
+            {"image": f"{i}.dcm", "subject_id": f"s{i}", "age_years": age, "fold": i % 2},
+            predicted_age_years=age + (9 if i % 3 else 0),
+            modality="vfa" if i % 3 else "radiograph",
+        )
+        for i, age in enumerate(rng.uniform(40, 90, 180))
+    ]
+    table = read_predictions(write_predictions(rows, tmp_path))
+    corrected = crossval_module._calibrated("spine_age", table, [], tmp_path, "d" * 64)
+    assert corrected["corrected_gap_years"].abs().max() < 0.01
+    assert list(Calibration.load(tmp_path / "calibration.json").intervals.groups) == ["radiograph", "vfa"]
+    together = crossval_module._calibrated("ct_age", table, [], tmp_path, "d" * 64)
+    assert together["corrected_gap_years"].abs().max() > 2
+
+
 def test_report_and_metrics_tell_what_the_tables_hold(result: CrossValidation) -> None:
     metrics = json.loads((result.folder / "metrics.json").read_text())
     test = metrics["other_sections"]["Test (ensemble)"]
@@ -150,9 +221,14 @@ def test_one_tracked_parent_with_a_child_per_fold(result: CrossValidation, datal
 def test_a_second_call_trains_nothing_and_tells_the_same(
     result: CrossValidation, datalist: Path, trained_folds: list[int]
 ) -> None:
+    calibration = (result.folder / "calibration.json").read_text()
     again = cross_validate("ct_age", datalist, result.folder, overrides=SETTINGS, tracking="mlflow", workers=0)
     assert trained_folds == []
+    # The calibration of the first call must not reach the rows that it was fitted on.
     pd.testing.assert_frame_equal(again.out_of_fold, result.out_of_fold)
+    assert again.test is not None
+    pd.testing.assert_frame_equal(again.test, result.test)
+    assert (result.folder / "calibration.json").read_text() == calibration
     assert again.metrics == result.metrics
     test_one_tracked_parent_with_a_child_per_fold(again, datalist)
 

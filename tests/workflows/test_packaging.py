@@ -17,10 +17,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import agezoo
+from agezoo.analysis.calibration import find_calibration, fit_calibration
 from agezoo.cli import main
 from agezoo.data.prediction_table import read_predictions
 from agezoo.engines.config_parts import config_part
@@ -129,6 +132,35 @@ def test_the_package_is_whole_and_without_leavings(packaged: PackagedBundle) -> 
     }
     assert "agezoo/analysis/report.html.j2" in inside
     assert not [name for name in packaged.files if "__pycache__" in name or "tests" in name.split("/")]
+
+
+def test_the_calibration_file_of_these_weights_goes_along_and_is_found_there(folds: Path, tmp_path: Path) -> None:
+    crossval = shutil.copytree(folds, tmp_path / "crossval")
+    members = find_weights(REPOSITORY_BUNDLE, crossval)
+    table = pd.DataFrame(
+        {
+            "subject_id": [f"s{i}" for i in range(40)],
+            "age_years": np.linspace(30, 80, 40),
+            "predicted_age_years": np.linspace(40, 70, 40) + np.tile([2.0, -2.0], 20),
+        }
+    )
+    calibration = fit_calibration(table, weights_sha256=[member.sha256 for member in members])
+    calibration.save(crossval / "calibration.json")
+    package_bundle("ct_age", tmp_path / "dist", weights=crossval)
+    with zipfile.ZipFile(tmp_path / "dist" / ZIP) as archive:
+        archive.extractall(tmp_path / "there")
+    found = find_weights(tmp_path / "there" / "ct_age")
+    assert [file.sha256 for file in found] == [member.sha256 for member in members]
+    assert find_calibration(found) == calibration
+
+
+def test_a_calibration_file_of_other_weights_stays_behind(
+    folds: Path, packaged: PackagedBundle, tmp_path: Path
+) -> None:
+    crossval = shutil.copytree(folds, tmp_path / "crossval")
+    table = pd.DataFrame({"age_years": [50.0, 60.0], "predicted_age_years": [51.0, 59.0]})
+    fit_calibration(table, weights_sha256=["ab" * 32]).save(crossval / "calibration.json")
+    assert package_bundle("ct_age", tmp_path / "dist", weights=crossval).sha256 == packaged.sha256
 
 
 def test_no_path_of_this_machine(packaged: PackagedBundle, folds: Path) -> None:
