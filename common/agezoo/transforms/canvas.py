@@ -125,7 +125,7 @@ def fit_to_canvas(image: np.ndarray, placement: CanvasPlacement) -> np.ndarray:
 
 
 def map_to_original(map_2d: np.ndarray, placement: CanvasPlacement) -> np.ndarray:
-    """Carry a map on the canvas (a saliency map, labels of probability) back onto the image as stored.
+    """Carry a map on the canvas, such as a saliency map, back onto the image as stored.
 
     Parameters
     ----------
