@@ -55,7 +55,7 @@ def discrimination_finding(table: pd.DataFrame, plan: AnalysisPlan, *, seed: int
     machines: list[dict[str, Any]] = []
     plots: list[Plot] = []
     notes: list[str] = []
-    for name in plan.labels:
+    for name in dict.fromkeys(plan.labels):
         try:
             people = labelled_people(table, binary_label(table, name), prediction=plan.prediction)
             own = list(score_results(people))
@@ -69,7 +69,7 @@ def discrimination_finding(table: pd.DataFrame, plan: AnalysisPlan, *, seed: int
         notes += _notes_of_models(models)
         notes += _notes_of_scores(own)
         machines += _machine(people, seed, notes)
-        plots.append(_roc(people, own))
+        plots.append(_roc(people, own, taken=[plot.name for plot in plots]))
     forest = _forest(adjusted)
     return Finding(
         "Discrimination",
@@ -203,14 +203,18 @@ def _machine(people: LabelledPeople, seed: int, notes: list[str]) -> list[dict[s
              "sd_over_repeats": result.sd_of_repeats}]  # fmt: skip
 
 
-def _roc(people: LabelledPeople, results: list[ScoreResult]) -> Plot:
+def _roc(people: LabelledPeople, results: list[ScoreResult], *, taken: list[str]) -> Plot:
     shown = [result for result in results if result.score != "raw gap" or not _has(results, "corrected gap")]
     curves = []
     for result in shown:
         known = people.frame[result.score].notna().to_numpy()
         curves.append(RocCurve(result.score, people.truth[known], people.frame.loc[known, result.score], result.auroc))
+    name = f"roc_{slug(people.label)}"
+    # Labels such as "a b" and "a_b" make one file name.
+    while name in taken:
+        name += "_"
     return Plot(
-        f"roc_{slug(people.label)}",
+        name,
         plot_roc(curves, title=people.label),
         f"ROC curves of {people.label}: " + ", ".join(f"{c.name} AUROC {c.auroc.value:.3f}" for c in curves) + ".",
         "The further a curve lies above the diagonal, the better that score tells the groups apart.",

@@ -41,7 +41,7 @@ def group_finding(table: pd.DataFrame, plan: AnalysisPlan) -> Finding:
     plots: list[Plot] = []
     notes: list[str] = []
     headlines: list[str] = []
-    for name in plan.groups:
+    for name in dict.fromkeys(plan.groups):
         try:
             groups = grouping(table, name)
         except InputError as error:
@@ -87,8 +87,8 @@ def site_finding(table: pd.DataFrame, column: str) -> Finding:
     Returns
     -------
     Finding
-        Table ``gap_by_site`` with the mean gap of each site at the age and share of sexes of everybody, and its
-        distance from the mean over the sites; plot ``gap_by_site``.
+        Table ``site_shift`` with the mean gap of each site at the age and share of sexes of everybody, and its
+        distance from the mean over the sites; plot ``site_shift``.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def site_finding(table: pd.DataFrame, column: str) -> Finding:
                 }
             rows.append(row)
         if adjusted is not None:
-            plots = [_plot(column, gap, adjusted, "gap_by_site", means=True)]
+            plots = [_plot(column, gap, adjusted, "site_shift", means=True)]
             spread = adjusted.means["mean"].max() - adjusted.means["mean"].min()
             headlines = [
                 f"Sites: adjusted means of the {gap} gap lie up to {spread:.2f} years apart "
@@ -129,7 +129,7 @@ def site_finding(table: pd.DataFrame, column: str) -> Finding:
         "first session).",
         (
             FindingTable(
-                "gap_by_site",
+                "site_shift",
                 "Gap by site",
                 pd.DataFrame(rows),
                 "A site whose adjusted mean lies off the others' shifts its ages: scanner, protocol or who was scanned "
