@@ -88,7 +88,7 @@ def _sex(values: pd.Series, notes: list[str]) -> pd.Series:
     numbers = words.str.upper().map(_SEXES).astype("float64")
     foreign = int((words.notna() & numbers.isna()).sum())
     if foreign:
-        notes.append(f"{foreign} rows have a sex that is neither F nor M; it counts as unknown.")
+        notes.append(f"Sex is neither F nor M in {foreign} rows and counts as unknown.")
     return numbers
 
 

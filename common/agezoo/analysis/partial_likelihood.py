@@ -17,8 +17,11 @@ FloatArray = NDArray[np.float64]
 _MAX_STEPS = 40
 # A coefficient whose information has sunk below this share of that at 0 is on its way to infinity.
 _COLLAPSED = 1e-3
+_LOSING = 0.1
 # A covariate that keeps less than this share of its information beside the others is a sum of them.
 _FLAT = 1e-9
+# Log hazard ratio between two people at which the likelihood has no maximum.
+_RUNAWAY = 200.0
 
 
 @dataclass(frozen=True)
@@ -108,23 +111,36 @@ class PartialLikelihood:
         information_at_zero = _given_the_others(at_zero)
         coefficients = np.zeros(p) if start is None else np.asarray(start, dtype=np.float64)
         value, gradient, information = self.evaluate(coefficients)
+        converged = False
         for _ in range(_MAX_STEPS):
             step = np.linalg.lstsq(information, gradient, rcond=1e-12)[0]
             gain = float(gradient @ step)
-            if not np.isfinite(gain) or gain < 1e-12:
+            if gain < 1e-12:
+                converged = True
                 break
             for _ in range(20):
-                new = self.evaluate(coefficients + step)
-                if new[0] >= value - 1e-12 * abs(value):
+                with np.errstate(all="ignore"):
+                    new = self.evaluate(coefficients + step)
+                # Far out on a monotone likelihood the hazards of a risk set vanish beside the largest: not a number.
+                if np.isfinite(new[2]).all() and value - 1e-12 * abs(value) <= new[0] < np.inf:
                     break
                 step = step / 2
             else:
+                # No step raises the likelihood any more: its rounding hides what is left to gain.
+                converged = gain < 1e-6
                 break
             coefficients = coefficients + step
             value, gradient, information = new
+            if np.ptp(self._x @ coefficients) > _RUNAWAY:
+                break
         kept = _given_the_others(information)
         with np.errstate(invalid="ignore"):
             determined = (kept > _COLLAPSED * information_at_zero) & (information_at_zero > _FLAT * np.diag(at_zero))
+        if not converged and determined.all():
+            # Stopped on the way to infinity: the covariates that have lost most of their information lead there.
+            determined = kept > _LOSING * information_at_zero
+            if determined.all():
+                determined[:] = False
         covariance: FloatArray = (
             np.linalg.inv(information).astype(np.float64) if determined.all() else np.full((p, p), np.nan)
         )

@@ -131,7 +131,7 @@ def _years(values: pd.Series, end_point: EndPoint) -> pd.Series:
         raise InputError(
             f"column {end_point.time} has cells that are not finite numbers",
             source=f"end point {end_point.name}",
-            found=f"{values[bad].iloc[0]!r} and so on in {_rows(int(bad.sum()))}",
+            found=f"“{values[bad].iloc[0]}” and so on in {_rows(int(bad.sum()))}",
             expected="years of follow-up, or an empty cell where they are not known",
         )
     if numbers.max() > MAX_FOLLOW_UP_YEARS:
@@ -151,7 +151,7 @@ def _marks(values: pd.Series, name: str) -> pd.Series:
     if bad.any():
         raise InputError(
             f"column {name} marks who had the event, but has cells other than 0 and 1",
-            found=f"{values[bad].iloc[0]!r} and so on in {_rows(int(bad.sum()))}",
+            found=f"“{values[bad].iloc[0]}” and so on in {_rows(int(bad.sum()))}",
             expected="1 where the event ended the follow-up, 0 where it did not, empty where it is not known",
         )
     return numbers

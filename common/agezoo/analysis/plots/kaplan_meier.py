@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from agezoo.analysis.kaplan_meier import Curve, number_at_risk
 from agezoo.analysis.plots.canvas import BLUE, GREY, INK, VERMILION, new_axes
@@ -56,7 +56,7 @@ def plot_curves(groups: Sequence[CurveOfGroup], *, title: str, y: str, remark: s
     else:
         axes.set_ylim(max(0.0, lowest - 0.35 * (1 - lowest)) if lowest < 0.99 else 0.98, 1.002)
     axes.set_xlim(0, end)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
     ticks = [tick for tick in MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]).tick_values(0, end) if 0 <= tick <= end]
     axes.set_xticks(ticks)
     axes.legend(loc="upper left" if rising else "lower left", title=remark, title_fontsize=8.5, alignment="left")
