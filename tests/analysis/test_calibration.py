@@ -90,6 +90,19 @@ def test_a_new_person_gets_interval_correction_and_sd() -> None:
     assert found["corrected_gap_years"] == pytest.approx(10 - gap(60.0))
 
 
+def test_it_speaks_of_the_column_that_it_was_fitted_on() -> None:
+    table = out_of_fold().assign(expected_age_years=lambda part: part["predicted_age_years"] + 3)
+    calibration = fit_calibration(table, prediction="expected_age_years")
+    group = calibration.intervals.groups["all"]
+    found = calibration.of_row({**NEW, "expected_age_years": 73.0}).values
+    assert group.quantile_sd is not None
+    assert found["upper_years"] == pytest.approx(73 + 4 * group.quantile_sd)
+    # Three years too many here and in the whole reference.
+    usual = fit_calibration(out_of_fold()).of_row(NEW).values
+    assert found["corrected_age_years"] == pytest.approx(usual["corrected_age_years"])
+    assert calibration.of_row(NEW).values.keys() == {"calibrated_sd_years"}
+
+
 @pytest.mark.parametrize(("method", "corrected"), [("beheshti", False), ("cole", True), ("none", False)])
 def test_without_an_age_only_cole_corrects_and_the_interval_is_there(method: Method, corrected: bool) -> None:
     found = fit_calibration(out_of_fold(), correction=method).of_row({**NEW, "age_years": None})

@@ -157,7 +157,7 @@ class Calibration(BaseModel):
         Parameters
         ----------
         row
-            ``predicted_age_years`` and, where known, ``subject_id``, ``age_years``, ``aleatoric_sd_years``,
+            ``predicted_age_years`` (or the column that the calibration was fitted on) and, where known, ``subject_id``, ``age_years``, ``aleatoric_sd_years``,
             ``epistemic_sd_years`` and the columns by which the calibration was fitted apart.
 
         Returns
@@ -167,7 +167,7 @@ class Calibration(BaseModel):
             ``corrected_gap_years`` and ``gap_z`` as far as they are defined. A person of the reference gets none of
             them: whoever was used for fitting would be judged by their own errors.
         """
-        age, predicted = _number(row.get("age_years")), _number(row.get("predicted_age_years"))
+        age, predicted = _number(row.get("age_years")), _number(row.get(self.intervals.prediction))
         if self.reference.knows(row.get("subject_id"), age[0]):
             return RowCalibration(in_reference=True)
         sd = self.intervals.sd_years(_number(row.get("aleatoric_sd_years")), _number(row.get("epistemic_sd_years")))

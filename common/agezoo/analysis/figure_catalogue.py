@@ -100,7 +100,12 @@ UNCERTAINTY = (
 )
 
 BOUNDS = (
-    FigureText("coverage_of_interval", "Inside the table's own 90 % interval", "percent", "Should be 90 %."),
+    FigureText(
+        "coverage_of_interval",
+        "Inside the table's own interval",
+        "percent",
+        "Should be 90 %, or what the table's column interval_level says.",
+    ),
     FigureText(
         "mean_interval_width_years", "Mean width of that interval", "years", "Narrower is better at equal coverage."
     ),

@@ -117,7 +117,8 @@ def evaluate_section(section: ReportSection | PairsSection, *, seed: int, n_boot
     if "corrected" in metrics:
         tables.append(
             {
-                "caption": "Accuracy after bias correction (the correction must come from other people than these)",
+                "caption": "Corrected ages, for comparing people of different ages. How accurate the model is, the raw "
+                "figures tell: the correction uses the true age, and must come from other people than these",
                 "rows": catalogue.table_rows(catalogue.ACCURACY, metrics["corrected"]),
             }
         )
