@@ -234,6 +234,10 @@ def test_command_line_needs_a_place_and_takes_a_level(tmp_path: Path, capsys: py
     printed = capsys.readouterr().out
     assert "PHANTOM WEIGHTS" in printed
     assert "as the user states" in printed
+    assert "names no weights" not in printed
+    nameless = write_predictions(out_of_fold().drop(columns="weights_sha256"), tmp_path, stem="nameless")
+    assert main(["calibrate", str(nameless), "--out", str(tmp_path / "nameless.json")]) == 0
+    assert "predicting will not use this file" in capsys.readouterr().out
     document = json.loads(out.read_text())
     assert document["intervals"]["level"] == 0.8
     assert document["correction"]["method"] == "cole"

@@ -157,8 +157,8 @@ class Calibration(BaseModel):
         Parameters
         ----------
         row
-            ``predicted_age_years`` (or the column that the calibration was fitted on) and, where known, ``subject_id``, ``age_years``, ``aleatoric_sd_years``,
-            ``epistemic_sd_years`` and the columns by which the calibration was fitted apart.
+            ``predicted_age_years`` (or the column that the calibration was fitted on) and, where known, ``subject_id``,
+            ``age_years``, ``aleatoric_sd_years``, ``epistemic_sd_years`` and the columns by which it was fitted apart.
 
         Returns
         -------

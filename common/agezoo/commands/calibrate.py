@@ -113,3 +113,5 @@ def _tell(calibration: Calibration) -> None:
             print(f"{label}bias correction {corrected.method}: {what}")
     for note in calibration.notes:
         print(note)
+    if not fitted.weights_sha256:
+        print("The table names no weights, so predicting will not use this file; --weights PATH ties it to some.")
