@@ -209,8 +209,8 @@ def _draw_radiograph(
 ) -> SpineImageSettings:
     first = site == "scanner_a"
     pose = _draw_pose(rng)
-    rows = 2 * round(float(rng.uniform(1100, 1420) if first else rng.uniform(1200, 1400)) / (5 if quick else 2))
-    view = _draw_view(rng, subject, signs, pose, rows=rows, elongation=(0.44, 0.56))
+    rows = 2 * round(float(rng.uniform(1100, 1320) if first else rng.uniform(1160, 1300)) / (5 if quick else 2))
+    view = _draw_view(rng, subject, signs, pose, rows=rows, elongation=(0.44, 0.54))
     edges = rng.uniform(3.0, 16.0, 4) * (rng.random() < (0.35 if first else 0.5))
     exposure = Exposure(
         quanta=float(np.exp(rng.normal(np.log(1.1e6 if first else 0.8e6), 0.35))),
@@ -218,8 +218,8 @@ def _draw_radiograph(
         blur_mm=float(rng.uniform(0.12, 0.3)),
         latitude=float(rng.uniform(0.55, 0.78) if first else rng.uniform(0.65, 0.85)),
         sharpening=float(rng.uniform(0.3, 1.1) if first else rng.uniform(0.6, 1.4)),
-        black=float(rng.uniform(0.003, 0.03)),
-        white=float(rng.uniform(0.985, 0.9985)),
+        black=float(rng.uniform(0.003, 0.05)),
+        white=float(rng.uniform(0.987, 0.9993)),
         collimation_mm=(float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3])),
         shutter=bool(rng.random() < 0.5),
         marker=_draw_marker(rng, view),
@@ -250,7 +250,7 @@ def _draw_marker(rng: np.random.Generator, view: View) -> tuple[str, float, floa
 
 def _draw_storage(rng: np.random.Generator, first: bool) -> Storage:
     """The first site has an older computed-radiography reader and a digital detector, the second another detector."""
-    gamma = float(np.exp(rng.normal(0.18, 0.12)))
+    gamma = float(np.exp(rng.normal(0.3, 0.2)))
     kind = rng.choice(5, p=[0.25, 0.25, 0.2, 0.15, 0.15] if first else [0.1, 0.0, 0.35, 0.5, 0.05])
     name = ("cr_10_bit", "dx_12_bit", "dx_lut", "dx_inverted", "cr_8_bit")[int(kind)]
     return Storage(kind=name, gamma=gamma, compressed=bool(rng.random() < 0.15), spacing=int(rng.integers(3)))

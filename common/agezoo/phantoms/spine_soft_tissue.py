@@ -93,6 +93,7 @@ def draw_soft_tissue(layer: Layer, column: Column, subject: SpineSubject, breath
     lungs = _lung_path(layer, column, subject, breath, s)
     tissue = tissue - np.minimum(lungs, 0.80 * tissue)
     layer.values += (TISSUE_PER_MM * tissue).astype(np.float32)
+    _add_texture(layer, lungs, tissue, breath)
     _draw_heart_and_great_vessels(layer, column)
     _draw_bowel(layer, column, breath)
 
@@ -117,6 +118,17 @@ def _lung_path(
     _, y = layer.centres_mm()
     apex = 0.2 + 0.8 / (1.0 + np.exp((t2[1] + 42.0 - y) / 17.0))
     return total * thin * apex
+
+
+def _add_texture(layer: Layer, lungs: FloatArray, tissue: FloatArray, breath: Breath) -> None:
+    """Vessels of the lungs and contents of the bowel: too small to draw one by one."""
+    rng = np.random.default_rng([breath.gas_seed, 19])
+    noise = rng.standard_normal(layer.values.shape)
+    in_lung = np.clip(lungs / 120.0, 0.0, 1.0)
+    in_body = np.clip(tissue / 150.0, 0.0, 1.0) * (1.0 - in_lung)
+    for where, sd_mm, amount in ((in_lung, 2.2, 0.045), (in_body, 7.0, 0.03)):
+        mottle = ndimage.gaussian_filter(noise, sd_mm / layer.pixel_mm, mode="wrap")
+        layer.values += (amount * where * mottle / mottle.std()).astype(np.float32)
 
 
 def _draw_heart_and_great_vessels(layer: Layer, column: Column) -> None:
