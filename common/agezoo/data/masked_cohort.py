@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from agezoo.data.datalist import SECTIONS, load_datalist
 from agezoo.data.nifti import read_nifti
@@ -30,11 +31,13 @@ class MaskedScan:
     image
         DICOM folder, file or list of files.
     mask
-        NIfTI volume of label values on the scan's grid.
+        Label values on the scan's grid: a NIfTI volume, of a radiograph a PNG image.
     subject_id, session
         Whose scan it is, and which.
     age_years
         Chronological age; NaN if unknown.
+    modality
+        Kind of a radiograph, ``"radiograph"`` or ``"vfa"``; empty for other scans and where it is not known.
     """
 
     image: str | list[str]
@@ -42,6 +45,7 @@ class MaskedScan:
     subject_id: str
     session: str
     age_years: float
+    modality: str = ""
 
     @property
     def name(self) -> str:
@@ -55,9 +59,9 @@ def find_masked_scans(cohort: str | PathLike[str]) -> list[MaskedScan]:
     Parameters
     ----------
     cohort
-        Folder with ``cohort.csv`` (columns ``image``, ``mask``, ``subject_id`` and, if known, ``session`` and
-        ``age_years``), or a datalist whose rows have the covariate ``mask``; paths are relative to the folder of
-        either. Rows without a mask are left out.
+        Folder with ``cohort.csv`` (columns ``image``, ``mask``, ``subject_id`` and, if known, ``session``,
+        ``age_years`` and ``modality``), or a datalist whose rows have the covariate ``mask``; paths are relative to the
+        folder of either. Rows without a mask are left out.
 
     Raises
     ------
@@ -88,6 +92,30 @@ def read_labels(mask: Path) -> Volume:
     return volume
 
 
+def read_label_image(mask: Path) -> np.ndarray:
+    """A radiograph's label values (rows, columns) as stored.
+
+    Raises
+    ------
+    InputError
+        If the file is no image or has more than one channel.
+    """
+    try:
+        with Image.open(mask) as picture:
+            labels = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError("cannot be read as a mask", source=mask, expected="a PNG image of labels") from error
+    if labels.ndim != 2:
+        raise InputError(
+            "a mask has one channel, whose value is the label",
+            source=mask,
+            found=f"{labels.shape[-1]} channels",
+            remedy="save the label values themselves, not their colours",
+        )
+    # A mask of one bit comes as truth values.
+    return labels.astype(np.uint8) if labels.dtype == bool else labels
+
+
 def label_names(mask: Path, labels: np.ndarray) -> dict[str, int]:
     """Names and values of the regions: from ``labels.json`` beside the mask, else ``label_1`` and so on as found."""
     path = mask.parent / _NAMES
@@ -116,12 +144,18 @@ def _from_table(table: Path) -> list[MaskedScan]:
             image=str(table.parent / row["image"]),
             mask=table.parent / row["mask"],
             subject_id=row["subject_id"],
-            session="" if pd.isna(row.get("session")) else str(row["session"]),
+            session=_text(row.get("session")),
             age_years=float(row.get("age_years", math.nan)),
+            modality=_text(row.get("modality")),
         )
         for row in rows.to_dict("records")
         if isinstance(row["mask"], str)
     ]
+
+
+def _text(value: object) -> str:
+    """A cell's text; empty where it is missing."""
+    return "" if value is None or value != value else str(value)
 
 
 def _from_datalist(path: Path) -> list[MaskedScan]:
@@ -134,6 +168,7 @@ def _from_datalist(path: Path) -> list[MaskedScan]:
             subject_id=row["subject_id"],
             session=row["session"],
             age_years=row["age_years"],
+            modality=_text(row.get("modality") or row["covariates"].get("modality")),
         )
         for row in rows
         if isinstance(row["covariates"].get("mask"), str) and row["covariates"]["mask"]

@@ -13,6 +13,7 @@ from agezoo.errors import InputError
 from agezoo.explain.age_output import AgeFunction
 from agezoo.explain.background import mask_background
 from agezoo.explain.captum_methods import CAPTUM_METHODS, captum_map
+from agezoo.explain.effort import STEPS
 from agezoo.explain.fast_network import Precision
 from agezoo.explain.gradient_cams import GRADIENT_CAMS, gradient_cam
 from agezoo.explain.score_cam import Weighting, scale_signed, scale_unsigned, score_cam
@@ -50,9 +51,12 @@ LAYER_METHODS: frozenset[str] = frozenset(
 )
 """Methods that look at the feature maps of one layer."""
 
-_NATURALLY_SIGNED = frozenset({*GRADIENT_CAMS, *(name for name, method in CAPTUM_METHODS.items() if method.signed)})
+SIGNED_BY_NATURE: frozenset[str] = frozenset(
+    {*GRADIENT_CAMS, *(name for name, method in CAPTUM_METHODS.items() if method.signed)}
+)
+"""Methods whose map has a sign unless ``signed=False`` asks for none."""
 
-SIGNED_METHODS: frozenset[str] = frozenset({"score_cam", "score_cam_centred", *_NATURALLY_SIGNED})
+SIGNED_METHODS: frozenset[str] = frozenset({"score_cam", "score_cam_centred", *SIGNED_BY_NATURE})
 """Methods whose map can tell what makes the patient older (positive) from what makes younger (negative)."""
 
 
@@ -66,7 +70,7 @@ def explain(
     blank_value: float = 0.0,
     mask_outside_patient: bool = True,
     smoothing_sd_voxels: float = 0.0,
-    steps: int = 32,
+    steps: int = STEPS,
     batch_size: int | None = None,
     precision: Precision = "float32",
     max_maps: int | None = None,
@@ -136,7 +140,7 @@ def explain(
         )
     options = _Options(
         layer=layer,
-        signed=name in _NATURALLY_SIGNED if signed is None else signed,
+        signed=name in SIGNED_BY_NATURE if signed is None else signed,
         blank_value=blank_value,
         mask_outside_patient=mask_outside_patient,
         smoothing_sd_voxels=smoothing_sd_voxels,

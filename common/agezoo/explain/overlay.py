@@ -25,6 +25,8 @@ __all__ = ["case_overlay_figure", "split_projections", "write_case_overlay"]
 # Strongest opacity of the heat map: bone stays visible under the brightest colour.
 _MOST_OPAQUE = 0.62
 _WIDEST_PANELS_INCHES = 9.5
+# The phantom banner fits into one line.
+_NARROWEST_INCHES = 5.4
 _MARGIN_INCHES = 0.35
 _COLOUR_BAR_INCHES = 0.95
 _TITLE_LINE_INCHES = 0.24
@@ -88,10 +90,10 @@ def case_overlay_figure(
     panel_widths = [width * inches_per_unit for width in widths]
     panel_height = height * inches_per_unit
     bar_inches = _COLOUR_BAR_INCHES if saliency is not None else 0.0
-    total_width = max(sum(panel_widths) + (len(views) + 1) * _MARGIN_INCHES + bar_inches, 4.5)
+    total_width = max(sum(panel_widths) + (len(views) + 1) * _MARGIN_INCHES + bar_inches, _NARROWEST_INCHES)
     # About 12 characters of 10-point text fit into an inch.
     lines = [part for line in title_lines for part in textwrap.wrap(line, int(total_width * 11)) or [""]]
-    banner_lines = textwrap.wrap(banner, int(total_width * 10)) if banner else []
+    banner_lines = textwrap.wrap(banner, int(total_width * 11)) if banner else []
     head_inches = _TITLE_LINE_INCHES * (len(lines) + len(banner_lines)) + 0.38
     foot_inches = 0.3
     total_height = head_inches + panel_height + foot_inches

@@ -113,7 +113,7 @@ LATERAL = ViewLayout(
     ends=(("", ""),),
     split=_one_view,
     extents_mm=lambda mm: ((float(mm[1]),), float(mm[2])),
-    note="lateral view as stored, bone bright; which side is the front is not known",
+    note="lateral view, bone bright; which side is the front is not known",
     square_pixels=True,
     tallest_inches=7.0,
 )

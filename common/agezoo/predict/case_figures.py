@@ -16,7 +16,7 @@ from torch import nn
 
 from agezoo.engines.prediction_writer import number
 from agezoo.errors import AgeZooError
-from agezoo.explain.attribution import explain
+from agezoo.explain.attribution import SIGNED_BY_NATURE, explain
 from agezoo.explain.network_state import network_device
 from agezoo.explain.overlay import write_case_overlay
 from agezoo.explain.view_layout import LATERAL, PROJECTIONS
@@ -87,7 +87,8 @@ class CaseFigures:
         self.network = network
         self.layer = layer
         self.saliency = saliency
-        self.signed = signed
+        # Told to the pictures too: a map with a sign may happen to have no negative value.
+        self.signed = saliency in SIGNED_BY_NATURE if signed is None else signed
         self.originals = originals
         self.save_maps = save_maps
         self.banner = PHANTOM_BANNER if weights and ensemble_origin(weights) == "phantom" else None
@@ -126,7 +127,11 @@ class CaseFigures:
             saliency = explain(
                 self.network, image, self.saliency, layer=self.layer, signed=self.signed, **affordable(self.network)
             )
-        text: dict[str, Any] = {"title_lines": [name, age_line(output, known_age(case))], "banner": self.banner}
+        text: dict[str, Any] = {
+            "title_lines": [name, age_line(output, known_age(case))],
+            "banner": self.banner,
+            "signed": self.signed,
+        }
         write_case_overlay(
             self.output_dir / f"{name}.png",
             image,

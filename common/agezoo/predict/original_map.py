@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -81,5 +82,6 @@ def write_map(path: str | PathLike[str], original: OriginalMap) -> Path:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_atomically(target) as temporary:
-        nib.save(image, temporary)
+        # nibabel tells the format by a suffix that the temporary file lacks.
+        temporary.write_bytes(gzip.compress(image.to_bytes(), mtime=0))
     return target

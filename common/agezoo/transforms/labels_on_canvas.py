@@ -8,7 +8,7 @@ from agezoo.errors import InputError
 from agezoo.transforms.canvas import CanvasPlacement
 
 
-def labels_on_canvas(labels: np.ndarray, placement: CanvasPlacement) -> np.ndarray:
+def labels_on_canvas(labels: np.ndarray, placement: CanvasPlacement, *, source: str = "labels") -> np.ndarray:
     """Bring a label image through the geometry that makes the network's image of its radiograph.
 
     Parameters
@@ -17,6 +17,8 @@ def labels_on_canvas(labels: np.ndarray, placement: CanvasPlacement) -> np.ndarr
         Whole numbers, shape (stored_rows, stored_columns): a label for each pixel of the stored image.
     placement
         What of the stored image lies where on the canvas.
+    source
+        What the labels are called in an error.
 
     Returns
     -------
@@ -33,13 +35,14 @@ def labels_on_canvas(labels: np.ndarray, placement: CanvasPlacement) -> np.ndarr
     if values.ndim != 2 or values.dtype.kind not in "iu":
         raise InputError(
             "labels of a radiograph are an image of whole numbers",
-            source="labels",
+            source=source,
             found=f"shape {values.shape}, {values.dtype}",
             expected="(rows, columns), an integer type",
         )
     if values.shape != (placement.stored_rows, placement.stored_columns):
         raise InputError(
             "the mask does not lie on the image's grid",
+            source=source,
             found=f"{values.shape[0]} x {values.shape[1]} pixels",
             expected=f"{placement.stored_rows} x {placement.stored_columns}, the size of the stored image",
         )

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,36 +20,27 @@ from tqdm import tqdm
 from agezoo.analysis.localisation_page import write_localisation_page
 from agezoo.analysis.localisation_summary import best_methods, compare_with, summarise_localisation
 from agezoo.data.atomic import written_atomically
-from agezoo.data.masked_cohort import MaskedScan, find_masked_scans, label_names, read_labels
-from agezoo.engines.cohort_dataset import CohortDataset
-from agezoo.engines.config_parts import config_part
+from agezoo.data.masked_cohort import find_masked_scans
 from agezoo.errors import AgeZooError, InputError
 from agezoo.explain.attribution import METHODS, explain
-from agezoo.explain.background import background_share, foreground
+from agezoo.explain.background import background_share
 from agezoo.explain.captum_methods import CAPTUM_METHODS
+from agezoo.explain.effort import expected_seconds
 from agezoo.explain.method_gallery import write_method_gallery
-from agezoo.explain.region_scores import CaseRegions, random_scores, region_scores
+from agezoo.explain.region_scores import random_scores, region_scores
 from agezoo.networks.age_ensemble import AgeEnsemble
 from agezoo.networks.weights import ensemble_origin, ensemble_sha256, find_weights, load_ensemble, recorded_settings
 from agezoo.networks.weights_conversion import configured_network
-from agezoo.registry import bundle_root
-from agezoo.transforms.project_labels import project_labels
+from agezoo.registry import bundle_facts, bundle_root
+from agezoo.workflows.localisation_cases import LocalisationCase, case_reader
 
 logger = logging.getLogger(__name__)
 
-TOLERANCE_PIXELS = 4.0
-"""A largest value this near to a region counts as a hit; one cell of ``layer3`` is 16 pixels wide."""
-
-REFERENCE_METHOD = "score_cam"
+# Of each kind of image.
 _GALLERY_CASES = 3
-_FIELD_OF_VIEW_TOLERANCE_MM = 1.0
-
-
-@dataclass(frozen=True)
-class _Case:
-    scan: MaskedScan
-    image: np.ndarray
-    regions: CaseRegions
+# A method that takes longer for one map is measured only if it is asked for by name. The layer of an EfficientNet has
+# over a thousand maps for a Score-CAM to try; that of the CT recipe has so few that no method is left out.
+_PATIENCE_SECONDS = {"radiograph": 20.0}
 
 
 def localise(
@@ -60,6 +50,7 @@ def localise(
     *,
     weights: str | Path | Sequence[str | Path] = "phantom",
     methods: Sequence[str] | None = None,
+    layer: str | None = None,
     limit: int | None = None,
     seed: int = 0,
     n_bootstrap: int = 2000,
@@ -68,6 +59,7 @@ def localise(
 ) -> dict[str, Any]:
     """Measure how well saliency maps find the regions that carry age, and write table, figures and a page.
 
+    Masks go through the same geometry as their images: the two projections of a CT, the canvas of a radiograph.
     Every method explains three kinds of network or none: the trained one, an untrained one of the same layout and
     number of members (what the method shows of the image alone), and, for chance, random maps as smooth as a CAM and
     the image's own brightness. Maps are unsigned and scored within the patient.
@@ -85,7 +77,11 @@ def localise(
     weights
         See :func:`agezoo.networks.weights.find_weights`. Several files are explained as the ensemble that they are.
     methods
-        Names from :data:`agezoo.explain.attribution.METHODS`; None takes all that can run here.
+        Names from :data:`agezoo.explain.attribution.METHODS`; None takes all that can run here. Of radiographs those
+        are left out that would take longer than 20 seconds per map on this machine: Score-CAM of a full-size
+        EfficientNet takes most of an hour on a CPU.
+    layer
+        Layer of the class-activation methods; None takes the network's own. It decides how coarse the random maps are.
     limit
         Only the first so many scans.
     seed
@@ -107,42 +103,57 @@ def localise(
     InputError
         If the cohort has no usable scan with a mask, or a method is unknown.
     """
-    chosen = _checked_methods(methods)
+    asked = _checked_methods(methods)
     if limit is not None and limit < 1:
         raise InputError("limit must be at least 1", found=limit)
-    root = bundle_root(bundle)
+    root, facts = bundle_root(bundle), bundle_facts(bundle)
     files = find_weights(root, weights)
     scans = find_masked_scans(cohort)[:limit]
     place = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
-    trained = load_ensemble(configured_network(root, recorded_settings(files[0])), files).to(place)
-    networks = {
-        "trained": trained,
-        "untrained": _untrained_like(root, recorded_settings(files[0]), len(files), seed).to(place),
-    }
-    read = _reader(root, scans)
+    settings = recorded_settings(files[0])
+    trained = load_ensemble(configured_network(root, settings), files).to(place)
+    networks = {"trained": trained, "untrained": _untrained_like(root, settings, len(files), seed).to(place)}
+    read = case_reader(root, facts.reader, scans, trained, settings, layer)
     out = Path(out)
     (out / "gallery").mkdir(parents=True, exist_ok=True)
 
     rows: list[dict[str, Any]] = []
     pictures: list[tuple[str, Path]] = []
     skipped: list[str] = []
-    steps = tqdm(total=len(scans) * len(networks) * len(chosen), desc="saliency", unit="map", disable=not progress)
+    chosen: tuple[str, ...] = ()
+    slow: dict[str, float] = {}
+    shown: dict[str, int] = {}
+    tolerance_pixels = 0.0
+    cells: tuple[int, ...] = ()
+    steps = tqdm(total=len(scans) * len(networks) * len(asked), desc="saliency", unit="map", disable=not progress)
     for index, scan in enumerate(scans):
         try:
             case = read(index)
         except AgeZooError as error:
             logger.warning("%s is left out: %s", scan.name, error)
             skipped.append(scan.name)
-            steps.update(len(networks) * len(chosen))
+            steps.update(len(networks) * len(asked))
             continue
-        scored, maps = _scores_of_case(case, networks, chosen, seed=seed + index, step=steps.update)
+        if not chosen:
+            if methods is None and facts.reader in _PATIENCE_SECONDS:
+                slow = _too_slow(trained, case.image[None], asked, layer, _PATIENCE_SECONDS[facts.reader])
+            chosen = tuple(name for name in asked if name not in slow)
+            tolerance_pixels, cells = case.tolerance_pixels, case.grid.counts
+            steps.total -= (len(scans) - index) * len(networks) * len(slow)
+        scored, maps = _scores_of_case(case, networks, chosen, layer, seed=seed + index, step=steps.update)
         rows += scored
-        if len(pictures) < _GALLERY_CASES:
+        shown[scan.modality] = shown.get(scan.modality, 0) + 1
+        if shown[scan.modality] <= _GALLERY_CASES:
             caption = f"{scan.name}, age {scan.age_years:.1f}: {len(files)} trained member{'s' * (len(files) > 1)}"
-            picture = out / "gallery" / f"case_{len(pictures) + 1}.png"
-            pictures.append(
-                (caption, write_method_gallery(picture, case.image, case.regions.parts, maps, title=caption))
+            picture = write_method_gallery(
+                out / "gallery" / f"case_{len(pictures) + 1}.png",
+                case.image,
+                case.outlines,
+                maps,
+                title=caption,
+                layout=case.layout,
             )
+            pictures.append((caption, picture))
     steps.close()
     if not rows:
         raise InputError("no scan of the cohort could be used", source=str(cohort), found=", ".join(skipped[:5]))
@@ -154,15 +165,18 @@ def localise(
         "cases": int(table[["subject_id", "session"]].drop_duplicates().shape[0]),
         "subjects": int(table["subject_id"].nunique()),
         "skipped": skipped,
+        "layer": layer,
+        "cam_cells": list(cells),
+        "too_slow": {name: round(seconds) for name, seconds in slow.items()},
         "weights_origin": ensemble_origin(files),
         "weights_sha256": ensemble_sha256(files),
         "members": len(files),
-        "tolerance_pixels": TOLERANCE_PIXELS,
+        "tolerance_pixels": tolerance_pixels,
         "seed": seed,
         "n_bootstrap": n_bootstrap,
         "best": best_methods(summary),
-        f"energy_inside_minus_{REFERENCE_METHOD}": compare_with(
-            table, REFERENCE_METHOD, n_bootstrap=n_bootstrap, seed=seed
+        f"energy_inside_minus_{facts.saliency}": compare_with(
+            table, facts.saliency, n_bootstrap=n_bootstrap, seed=seed
         ),
         "summary": summary,
     }
@@ -178,7 +192,7 @@ def _checked_methods(methods: Sequence[str] | None) -> tuple[str, ...]:
     if methods is None:
         if find_spec("captum") is not None:
             return METHODS
-        logger.info("captum is not installed, so only the Score-CAMs are measured (pip install 'agezoo[explain]')")
+        logger.info("captum is not installed, so only the CAMs are measured (pip install 'agezoo[explain]')")
         return tuple(name for name in METHODS if name not in CAPTUM_METHODS)
     unknown = [name for name in methods if name not in METHODS]
     if unknown or not methods:
@@ -193,35 +207,16 @@ def _untrained_like(root: Path, settings: Mapping[str, float], members: int, see
         return AgeEnsemble([configured_network(root, settings) for _ in range(members)]).eval()
 
 
-def _reader(root: Path, scans: Sequence[MaskedScan]) -> Callable[[int], _Case]:
-    """A function that reads and prepares one scan as prediction does, and its regions in the same geometry."""
-    preprocessing = config_part(root, "train.json", "preprocessing")
-    dataset = CohortDataset([{"image": scan.image, "age_years": scan.age_years} for scan in scans], preprocessing)
-
-    def read(index: int) -> _Case:
-        scan = scans[index]
-        item = dataset[index]
-        image = np.asarray(item["image"])[0]
-        labels = read_labels(scan.mask)
-        extent_mm = np.asarray(labels.spacing_mm) * labels.shape
-        image_extent_mm = np.asarray(item["field_of_view_mm"], dtype=float)
-        if np.abs(extent_mm - image_extent_mm).max() > _FIELD_OF_VIEW_TOLERANCE_MM:
-            raise InputError(
-                "the mask does not cover the scan",
-                source=scan.mask,
-                found=" x ".join(f"{size:.0f}" for size in extent_mm) + " mm",
-                expected=" x ".join(f"{size:.0f}" for size in image_extent_mm) + " mm, the scan's field of view",
-            )
-        names = label_names(scan.mask, labels.hu)
-        projected = project_labels(labels.hu, list(names.values())) if names else np.zeros((0, *image.shape), bool)
-        regions = CaseRegions.of(
-            dict(zip(names, projected, strict=True)), foreground(image), tolerance_voxels=TOLERANCE_PIXELS
-        )
-        if regions is None:
-            raise InputError("no region of the mask lies in the projected slabs", source=scan.mask)
-        return _Case(scan, image, regions)
-
-    return read
+def _too_slow(
+    network: nn.Module, image: np.ndarray, methods: Sequence[str], layer: str | None, patience_seconds: float
+) -> dict[str, float]:
+    """Methods that would take too long here, with the seconds that one map would take."""
+    seconds = expected_seconds(network, image, methods, layer)
+    slow = {name: value for name, value in seconds.items() if value > patience_seconds}
+    if slow:
+        told = ", ".join(f"{name} (about {value:.0f} s per map)" for name, value in slow.items())
+        logger.warning("left out because they would take long, unless named in methods: %s", told)
+    return slow
 
 
 @contextmanager
@@ -237,7 +232,13 @@ def _without_remarks() -> Iterator[None]:
 
 
 def _scores_of_case(
-    case: _Case, networks: Mapping[str, nn.Module], methods: Sequence[str], *, seed: int, step: Callable[[], object]
+    case: LocalisationCase,
+    networks: Mapping[str, nn.Module],
+    methods: Sequence[str],
+    layer: str | None,
+    *,
+    seed: int,
+    step: Callable[[], object],
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """Rows of the table, and the trained network's maps."""
     rows: list[dict[str, Any]] = []
@@ -250,6 +251,7 @@ def _scores_of_case(
             "age_years": case.scan.age_years,
             "network": network,
             "method": method,
+            **({"modality": case.scan.modality} if case.scan.modality else {}),
         }
         known = {"background_share": np.nan, "seconds": np.nan, **more}
         rows.extend({**facts, "region": region, **values, **known} for region, values in scores.items())
@@ -260,7 +262,7 @@ def _scores_of_case(
             # Unmasked, because the share on the background is measured too; the scores leave the background out.
             with _without_remarks():
                 saliency = explain(
-                    network, case.image[None], method, signed=False, mask_outside_patient=False, seed=seed
+                    network, case.image[None], method, layer=layer, signed=False, mask_outside_patient=False, seed=seed
                 )
             seconds = time.perf_counter() - start
             add(
@@ -275,5 +277,5 @@ def _scores_of_case(
                 shown[method] = inside / max(float(inside.max()), 1e-12)
             step()
     add("none", "image_brightness", region_scores(case.image, case.regions))
-    add("none", "random_map", random_scores(case.regions, seed=seed))
+    add("none", "random_map", random_scores(case.regions, coarse_shape=case.grid.counts, seed=seed))
     return rows, shown

@@ -1,0 +1,82 @@
+"""How long a saliency method takes on a network, told before it is run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from agezoo.explain.age_output import as_age_output, first_member
+from agezoo.explain.layer_view import layer_view
+from agezoo.explain.network_state import evaluation_mode, find_layer, one_image
+
+STEPS = 32
+"""Integration steps and noisy copies that :func:`agezoo.explain.attribution.explain` takes by default."""
+
+# A gradient costs about two more passes.
+_WITH_GRADIENT = 3
+
+
+def expected_seconds(
+    network: nn.Module,
+    image: torch.Tensor | np.ndarray,
+    methods: Sequence[str],
+    layer: str | nn.Module | None = None,
+) -> dict[str, float]:
+    """Seconds that each method will take for one image, from the time of one prediction and the number of passes.
+
+    Parameters
+    ----------
+    network
+        Of an ensemble every member is asked in each pass.
+    image
+        One image, shape (C, *spatial) or (1, C, *spatial).
+    methods
+        Names from :data:`agezoo.explain.attribution.METHODS`.
+    layer
+        Layer of the class-activation methods; None takes the network's own.
+    """
+    batch = one_image(image, network)
+    ages = as_age_output(first_member(network))
+    with evaluation_mode(network), torch.inference_mode():
+        maps = layer_view(ages, find_layer(ages.network, layer), batch).maps.shape[1]
+        # The first pass of that shape, above, has set up memory and kernels.
+        seconds = min(_timed(network, batch) for _ in range(2))
+    return {name: seconds * passes(name, maps=maps, image_shape=tuple(batch.shape[2:])) for name in methods}
+
+
+def passes(method: str, *, maps: int, image_shape: tuple[int, ...]) -> int:
+    """Passes through the network that a method takes for one image, a gradient counted as two more.
+
+    Parameters
+    ----------
+    method
+        Name from :data:`agezoo.explain.attribution.METHODS`.
+    maps
+        Feature maps of the layer, each of which a Score-CAM tries.
+    image_shape
+        Spatial shape, over which occlusion moves its window.
+    """
+    if method.startswith("score_cam"):
+        return maps + 2
+    if method == "occlusion":
+        windows = [max(1, size // 7) for size in image_shape]
+        return 1 + math.prod(
+            math.ceil((size - window) / max(1, window // 2)) + 1
+            for size, window in zip(image_shape, windows, strict=True)
+        )
+    gradients = {"integrated_gradients": STEPS, "smooth_grad": STEPS, "guided_backprop": 2, "guided_grad_cam": 2}
+    # Grad-CAM and HiResCAM follow the gradient through the head alone.
+    return {"grad_cam": 1, "hires_cam": 1}.get(method, _WITH_GRADIENT * gradients.get(method, 1))
+
+
+def _timed(network: nn.Module, batch: torch.Tensor) -> float:
+    start = time.perf_counter()
+    network(batch)
+    if batch.device.type == "cuda":
+        torch.cuda.synchronize(batch.device)
+    return time.perf_counter() - start
