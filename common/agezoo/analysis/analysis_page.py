@@ -68,7 +68,10 @@ class DrawnPlot:
 
 def drawn(plot: Plot) -> DrawnPlot:
     """Render a plot."""
-    return DrawnPlot(plot.name, plot.alt, plot.reading, rendered(plot.figure, "png"), rendered(plot.figure, "svg"))
+    png = rendered(plot.figure, "png")
+    # The layout is settled; finding it anew for the second file takes as long as drawing it.
+    plot.figure.set_layout_engine("none")
+    return DrawnPlot(plot.name, plot.alt, plot.reading, png, rendered(plot.figure, "svg"))
 
 
 def analysis_page(
