@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from agezoo.analysis.plan import read_plan
+from agezoo.cli import main
 from agezoo.data.datalist import load_datalist
 from agezoo.data.phantom_datalist import ensure_phantom_datalist
 from agezoo.data.radiograph import read_radiograph
@@ -169,3 +170,12 @@ def test_files_do_not_depend_on_the_number_of_processes(cohort: SpineCohort, tmp
     assert len(images) == 2 * len(parallel.table)
     # The first people of a larger cohort are those of a smaller one.
     assert images.items() <= whole.items()
+
+
+def test_command_tells_the_bundles_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--out", str(tmp_path / "cohort"), "--subjects", "1", "--quick", "--workers", "1"]
+    assert main(["phantom", "ct_age", *quick, "--vfa-subjects", "1"]) != 0
+    assert "no DXA images" in capsys.readouterr().err
+    assert main(["phantom", "spine_age", *quick, "--vfa-subjects", "1"]) == 0
+    table = pd.read_csv(tmp_path / "cohort" / "cohort.csv")
+    assert set(table["modality"]) == {"radiograph", "vfa"}

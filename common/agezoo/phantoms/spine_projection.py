@@ -12,7 +12,6 @@ from agezoo.phantoms.spine_ageing import SpineSigns
 from agezoo.phantoms.spine_anatomy import Column, Pose, SpineSubject, build_column
 from agezoo.phantoms.spine_aorta import draw_plaques
 from agezoo.phantoms.spine_bodies import draw_bodies
-from agezoo.phantoms.spine_labels import LABELS
 from agezoo.phantoms.spine_layer import Layer, Picture
 from agezoo.phantoms.spine_posterior import draw_iliac_wings, draw_posterior_elements, draw_sacrum
 from agezoo.phantoms.spine_ribs import draw_ribs, draw_shoulder_blades
@@ -59,7 +58,7 @@ class Projection:
     tissue
         Attenuation of everything else.
     labels
-        uint8 of the same shape, values as in `LABELS`.
+        uint8 of the same shape, values as in `agezoo.phantoms.spine_labels.LABELS`.
     """
 
     bone: Picture
@@ -122,6 +121,3 @@ def _labels_on(labels: NDArray[np.uint8], shape: tuple[int, int], from_mm: float
     scale = to_mm / from_mm
     box = (0.0, 0.0, min(shape[1] * scale, labels.shape[1]), min(shape[0] * scale, labels.shape[0]))
     return np.asarray(Image.fromarray(labels).resize(shape[::-1], Image.Resampling.NEAREST, box=box))
-
-
-__all__ = ["LABELS", "Breath", "Projection", "View", "project_spine"]
