@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from agezoo.analysis.plan import AnalysisPlan, EndPoint
 from agezoo.analysis.plots.canvas import rendered
 from agezoo.analysis.survival_data import follow_up
 from agezoo.analysis.survival_finding import survival_findings
-from agezoo.errors import InputError
+from agezoo.errors import InputError, MissingExtraError
 from agezoo.phantoms.spine_follow_up import HAZARD_RATIOS, simulate_follow_up
 
 FRACTURE = EndPoint(
@@ -224,6 +225,12 @@ def test_unknown_covariate_is_named():
     plan = AnalysisPlan(end_points=[DEATH], models={"m": ["age_years", "grip"]})
     with pytest.raises(InputError, match="not in the table: grip"):
         survival_findings(cohort(50), plan)
+
+
+def test_without_statsmodels_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "statsmodels.duration", None)
+    with pytest.raises(MissingExtraError, match=r"needs statsmodels.*agezoo\[analysis\]"):
+        survival_findings(cohort(50), AnalysisPlan(end_points=[DEATH]))
 
 
 def planted_inside(n_tables: int, n: int, end_point: EndPoint) -> int:

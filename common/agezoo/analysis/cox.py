@@ -124,7 +124,7 @@ def fit_cox(time: ArrayLike, event: ArrayLike, covariates: pd.DataFrame) -> CoxF
             found=f"{names}: separates people with from people without the event, or follows from other covariates",
             remedy="use fewer covariates or more events",
         )
-    model = regression(time, scaled, status=event.astype(np.float64), ties="efron", likelihood=likelihood)
+    model = regression(time, scaled, likelihood=likelihood)
     result = model.fit(start_params=maximum.coefficients, method="newton", disp=False)
     coefficients = np.asarray(result.params) / scale
     covariance = np.asarray(result.cov_params()) / np.outer(scale, scale)
@@ -258,9 +258,13 @@ def _regression_class() -> Any:
         raise MissingExtraError("statsmodels", "analysis", "Survival analysis") from None
 
     class SortedPHReg(PHReg):
-        def __init__(self, *arguments: Any, likelihood: PartialLikelihood, **options: Any) -> None:
+        def __init__(self, endog: FloatArray, exog: FloatArray, *, likelihood: PartialLikelihood) -> None:
+            # The parent would list every row's risk sets, which takes longer than the fit and is not used.
+            super(PHReg, self).__init__(endog, exog)
             self._likelihood = likelihood
-            super().__init__(*arguments, **options)
+            self.surv = self.entry = self.strata = self.offset = self.groups = None
+            self.status, self.ties, self.nobs = None, "efron", len(endog)
+            self.df_model, self.df_resid = float(exog.shape[1]), float(len(endog) - exog.shape[1])
 
         def loglike(self, params: FloatArray) -> float:
             return self._likelihood.evaluate(np.asarray(params))[0]

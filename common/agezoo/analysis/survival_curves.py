@@ -14,7 +14,7 @@ from agezoo.analysis.gap_models import GAPS
 from agezoo.analysis.kaplan_meier import THIRDS, gap_thirds, kaplan_meier, log_rank, number_at_risk
 from agezoo.analysis.plan import AnalysisPlan
 from agezoo.analysis.plots.catalogue import Plot
-from agezoo.analysis.plots.kaplan_meier import CurveOfGroup, plot_curves
+from agezoo.analysis.plots.kaplan_meier import CurveOfGroup, drawn_until, plot_curves
 from agezoo.analysis.survival_data import CORRECTED, FollowUp
 from agezoo.analysis.survival_discrimination import horizons_of
 from agezoo.analysis.survival_words import file_name, in_words, p_in_words
@@ -156,7 +156,8 @@ def _plots(
 ) -> list[Plot]:
     name = in_words(follow.end_point.name)
     stem = file_name(follow.end_point.name)
-    last = [group.curve.at(group.curve.end_years)[0] for group in survival]
+    until = min(drawn_until(group) for group in survival)
+    last = [group.curve.at(until)[0] for group in survival]
     plots = [
         Plot(
             f"kaplan_meier_{stem}",
@@ -166,7 +167,7 @@ def _plots(
                 y="Without the event",
                 remark=remark,
             ),
-            f"Kaplan-Meier curves of {name} by third of the {gap} gap; {remark}; at the end of follow-up "
+            f"Kaplan-Meier curves of {name} by third of the {gap} gap; {remark}; after {until:.1f} years "
             + ", ".join(f"{100 * value:.0f} % ({third})" for third, value in zip(THIRDS, last, strict=True))
             + " without the event.",
             "A lower curve means more or earlier events in that third; bands are pointwise 95 % intervals. The curves "
@@ -175,7 +176,7 @@ def _plots(
         )
     ]
     if incidence:
-        had = [group.curve.at(group.curve.end_years)[0] for group in incidence]
+        had = [group.curve.at(until)[0] for group in incidence]
         plots.append(
             Plot(
                 f"cumulative_incidence_{stem}",
@@ -185,7 +186,7 @@ def _plots(
                     y="Has had the event",
                     remark="competing event taken into account",
                 ),
-                f"Cumulative incidence of {name} by third of the {gap} gap; at the end of follow-up "
+                f"Cumulative incidence of {name} by third of the {gap} gap; after {until:.1f} years "
                 + ", ".join(f"{100 * value:.0f} % ({third})" for third, value in zip(THIRDS, had, strict=True))
                 + " have had the event.",
                 "A higher curve means more or earlier events in that third, among people some of whom the competing "

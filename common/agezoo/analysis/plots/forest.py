@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,6 +13,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from agezoo.analysis.plots.canvas import BLUE, INK, VERMILION, new_axes
 
 _STYLES = {"raw": (BLUE, "o", "raw gap"), "corrected": (VERMILION, "D", "corrected gap")}
+# Characters of a model's name in one line beside the axes.
+_NAME_WIDTH = 30
+
 _STOPS = (0.1, 0.2, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0)
 
 
@@ -65,7 +70,7 @@ def plot_forest(ratios: pd.DataFrame) -> Figure:
             color=colour,
             annotation_clip=False,
         )
-    axes.set_yticks([y for y, _, _ in lines], [text for _, text, _ in lines])
+    axes.set_yticks([y for y, _, _ in lines], [fill(text, _NAME_WIDTH) for _, text, _ in lines])
     for label, (_, _, heading) in zip(axes.get_yticklabels(), lines, strict=True):
         label.set_fontweight("bold" if heading else "normal")
         label.set_color(INK)
@@ -84,9 +89,12 @@ def _range(axes: Axes, shown: pd.DataFrame) -> None:
     high = float(np.clip(max(shown["hr_high"].max(), 1.05), None, 25.0))
     reach = 1.05
     axes.set_xlim(low / reach, high * reach)
-    inside = [stop for stop in _STOPS if low / reach <= stop <= high * reach]
-    if len(inside) > 8:
-        inside = [stop for stop in inside if stop in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)]
+    inside: list[float] = []
+    # From 1 outwards, leaving out what would stand closer than a label is wide.
+    for stop in sorted(_STOPS, key=lambda stop: abs(np.log(stop))):
+        apart = min((abs(np.log(stop / other)) for other in inside), default=np.inf)
+        if low / reach <= stop <= high * reach and apart > np.log(reach**2 * high / low) / 14:
+            inside.append(stop)
     axes.xaxis.set_major_locator(FixedLocator(inside))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{stop:g}" for stop in inside])

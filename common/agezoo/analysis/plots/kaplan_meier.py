@@ -45,7 +45,7 @@ def plot_curves(groups: Sequence[CurveOfGroup], *, title: str, y: str, remark: s
         Written into the plot, e.g. the log-rank test.
     """
     figure, axes = new_axes(title=title, x="Follow-up (years)", y=f"{y} (%)", width_in=6.8, height_in=5.2)
-    end = max(_drawn_until(group) for group in groups)
+    end = max(drawn_until(group) for group in groups)
     lowest, highest = 1.0, 0.0
     for group, (colour, line) in zip(groups, _STYLES, strict=False):
         values = _draw(axes, group, colour, line)
@@ -64,21 +64,22 @@ def plot_curves(groups: Sequence[CurveOfGroup], *, title: str, y: str, remark: s
     return figure
 
 
-def _drawn_until(group: CurveOfGroup) -> float:
+def drawn_until(group: CurveOfGroup) -> float:
+    """Years until which a curve is drawn: while 10 people of its group are at risk."""
     ordered = np.sort(group.time)
     return float(ordered[-_MIN_AT_RISK] if len(ordered) >= _MIN_AT_RISK else ordered[-1])
 
 
 def _reach(group: CurveOfGroup) -> float:
     """Upper limit of the band while it is no wider than the curve is high."""
-    shown = group.curve.times_years <= _drawn_until(group)
+    shown = group.curve.times_years <= drawn_until(group)
     high, value = group.curve.high[shown], group.curve.value[shown]
     steady = np.isfinite(high) & (high < 2 * value)
     return float(high[steady].max()) if steady.any() else 0.0
 
 
 def _draw(axes: Axes, group: CurveOfGroup, colour: str, line: object) -> np.ndarray:
-    until = _drawn_until(group)
+    until = drawn_until(group)
     curve = group.curve
     shown = curve.times_years <= until
     times = np.append(curve.times_years[shown], until)
