@@ -65,9 +65,10 @@ def test_grades_run_from_weak_to_strong_on_each_side(name):
 
 
 def flat(value: float = 500.0) -> np.ndarray:
-    """Grey, with black and white strips of 3 % that give it a range of 0 to 1000."""
+    """Grey, with black and white strips of 3 %, a range of 0 to 1000, and a pixel far beyond on each side."""
     image = np.full((300, 300), value, dtype=np.float32)
     image[:9], image[-9:] = 0.0, 1000.0
+    image[1, 1], image[-2, -2] = -1000.0, 2000.0
     return image
 
 
@@ -76,6 +77,18 @@ def test_noise_has_its_share_of_the_range():
     assert added.std() == pytest.approx(50.0, rel=0.02)
     assert added.mean() == pytest.approx(0.0, abs=1.0)
     assert np.corrcoef(added[1:].ravel(), added[:-1].ravel())[0, 1] == pytest.approx(0.0, abs=0.02)
+
+
+@pytest.mark.parametrize(("name", "grade"), [("noise", 0.1), ("dose", 0.01)])
+def test_what_is_saturated_stays_so_under_noise(name, grade):
+    image = lateral()
+    image[:, 100:] = image.min()
+    image[200:, :30] = image.max()
+    changed = applied(name, grade, image)
+    np.testing.assert_array_equal(changed[:, 100:], image[:, 100:])
+    np.testing.assert_array_equal(changed[200:, :30], image[200:, :30])
+    assert (changed.min(), changed.max()) == (image.min(), image.max())
+    assert (changed[:200, :90] != image[:200, :90]).mean() > 0.99
 
 
 def test_noise_of_a_lower_dose_by_hand():
@@ -340,9 +353,11 @@ def test_monai_form_without_spacing_leaves_it_unknown():
 
 def test_monai_form_gives_all_grades_the_same_noise():
     image = read_item()["image"]
-    weak, strong = (PerturbRadiograph("noise", grade, seed=4)(image) - image for grade in (0.01, 0.02))
+    # Away from black and white, where noise is cut off.
+    grey = (image > 1300) & (image < 2000)
+    weak, strong = ((PerturbRadiograph("noise", grade, seed=4)(image) - image)[grey] for grade in (0.01, 0.02))
     torch.testing.assert_close(strong, 2 * weak, atol=1e-2, rtol=1e-3)
-    other = PerturbRadiograph("noise", 0.01, seed=5)(image) - image
+    other = (PerturbRadiograph("noise", 0.01, seed=5)(image) - image)[grey]
     assert not torch.allclose(other, weak)
 
 

@@ -74,7 +74,7 @@ def plot_perturbed_views(views: Sequence[PerturbedView | PerturbedImage]) -> Fig
     the others show the difference to its age.
     """
     single = isinstance(views[0], PerturbedImage)
-    columns, width, height, letters = (7, 1.75, 3.75, 27) if single else (4, 3.0, 3.15, 46)
+    columns, width, height, letters = (8, 1.6, 3.5, 25) if single else (4, 3.0, 3.15, 46)
     rows = -(-len(views) // columns)
     figure = Figure(figsize=(columns * width, rows * height), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

@@ -16,8 +16,8 @@ RADIOGRAPH_PERTURBATIONS: dict[str, Perturbation] = {
             "of the range",
             (0.01, 0.02, 0.05, 0.1),
             0.0,
-            "Independent Gaussian noise is added to every pixel; its standard deviation is this part of the grey range "
-            "(1st to 99th percentile), so that 0.05 is a signal-to-noise ratio of 20.",
+            "Independent Gaussian noise is added, its standard deviation this part of the grey range (1st to 99th "
+            "percentile), so that 0.05 is a signal-to-noise ratio of 20. What is saturated, black or white, stays so.",
             "radiograph_noise:add_noise",
         ),
         Perturbation(
@@ -29,7 +29,7 @@ RADIOGRAPH_PERTURBATIONS: dict[str, Perturbation] = {
             "Quantum noise is added as if the picture had been made with this fraction of its dose: stronger where the "
             "picture is bright, that is where few quanta arrive. An approximation: grey values are taken as "
             "logarithmic in exposure over a range of 50 to 1, with 45,000 detected quanta per square millimetre in the "
-            "middle of it at the full dose.",
+            "middle of it at the full dose. What is saturated stays so.",
             "radiograph_noise:lower_dose",
         ),
         Perturbation(
@@ -149,8 +149,8 @@ RADIOGRAPH_PERTURBATIONS: dict[str, Perturbation] = {
         ),
         Perturbation(
             "gamma",
-            "Exposure curve (gamma)",
-            "exponent",
+            "Bent grey scale",
+            "as gamma",
             (0.5, 0.7, 1.5, 2.0),
             1.0,
             "The grey scale is bent: a value at the share t of the image's range goes to t to the power of this. The "
@@ -201,7 +201,7 @@ RADIOGRAPH_PERTURBATIONS: dict[str, Perturbation] = {
         Perturbation(
             "jpeg",
             "JPEG compression",
-            "quality",
+            "% quality",
             (75.0, 50.0, 20.0, 5.0),
             100.0,
             "Stored as 8-bit JPEG of this quality on libjpeg's scale and read back.",

@@ -19,7 +19,7 @@ EXPOSURE_RATIO = 50.0
 def add_noise(
     image: np.ndarray, sd_share: float, *, spacing_mm: Sequence[float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Add independent Gaussian noise, its SD a share of the grey range, to every pixel.
+    """Add independent Gaussian noise, its SD a share of the grey range; see :func:`noisy` for saturated pixels.
 
     Raises
     ------
@@ -29,9 +29,7 @@ def add_noise(
     if sd_share < 0:
         raise InputError("noise has no negative strength", source="noise", found=sd_share)
     low, high = grey_range(image)
-    sd = np.float32(sd_share * (high - low))
-    noisy: np.ndarray = image + sd * rng.standard_normal(image.shape, dtype=np.float32)
-    return noisy
+    return noisy(image, sd_share * (high - low), rng=rng)
 
 
 def lower_dose(
@@ -61,5 +59,18 @@ def lower_dose(
     place = np.clip((image - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
     # Bright is where few quanta arrive: N falls by the exposure ratio from black to white.
     sd = np.exp(np.float32(span / 2) * (place - np.float32(0.5))) * np.float32(middle * (high - low) / span)
-    noisy: np.ndarray = image + sd * rng.standard_normal(image.shape, dtype=np.float32)
-    return noisy
+    return noisy(image, sd, rng=rng)
+
+
+def noisy(image: np.ndarray, sd: np.ndarray | float, *, rng: np.random.Generator) -> np.ndarray:
+    """Add independent Gaussian noise to all pixels but those that are saturated.
+
+    A picture is cut at black and white after its noise is in it: what lies beyond stays black or white under any noise,
+    and nothing goes beyond. Noise in a saturated background would undo the saturation, and a histogram equalisation
+    would spread it over a large part of the grey scale.
+    """
+    darkest, brightest = image.min(), image.max()
+    changed = np.clip(image + sd * rng.standard_normal(image.shape, dtype=np.float32), darkest, brightest)
+    is_saturated = (image == darkest) | (image == brightest)
+    result: np.ndarray = np.where(is_saturated, image, changed).astype(np.float32, copy=False)
+    return result
