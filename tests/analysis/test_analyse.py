@@ -130,7 +130,7 @@ def test_page_says_what_was_done_and_what_to_mind(done: Path) -> None:
         "Age therefore stays in every model",
         "An association is no cause",
         "the more is found by chance",
-        "1 rows without a prediction (left out everywhere), 1 rows without a known age (no gap)",
+        "1 row without a prediction (left out everywhere), 1 row without a known age (no gap)",
         "nothing is filled in",
     ):
         assert words in text, words
@@ -262,8 +262,8 @@ def test_outcomes_are_joined_by_person(tmp_path: Path) -> None:
     assert joined["event"].fillna(-1).tolist() == [1, 1, 0, -1]
     assert joined["sex"].tolist() == ["F", "F", "M", "M"], "the predictions' own value counts, gaps are filled"
     assert notes == (
-        "1 people with a prediction are not in the table of outcomes.",
-        "1 people of the table of outcomes have no prediction.",
+        "1 person with a prediction not in the table of outcomes.",
+        "1 person of the table of outcomes without a prediction.",
         "Column sex is in both tables and differs in 2 rows; the value of the predictions counts.",
     )
     with pytest.raises(InputError, match="no person is in both tables; found: subject_id 1 there, 01 among"):
@@ -282,6 +282,8 @@ def test_cells_and_heads_as_people_read_them() -> None:
             "odds_ratio_high": [1.7, np.nan],
             "mean_gap_years": [-0.001, 2.5],
             "p": [0.00004, 0.0312],
+            "se": [0.1, 0.2],
+            "problem": ["", None],
         }
     )
     table = page_table(FindingTable("t", "T", frame, "odds_ratio: of mean_gap_years."))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from agezoo.analysis.analysis_input import AnalysisInput
 from agezoo.analysis.corrected_table import Corrected
+from agezoo.analysis.counting import people, rows
 from agezoo.analysis.figure_catalogue import in_words
 from agezoo.analysis.findings import Finding, FindingTable
 from agezoo.analysis.html_page import data_uri, page_environment
@@ -24,6 +25,9 @@ from agezoo.version import __version__
 
 # Longer tables are cut in the page; the CSV has them whole.
 _SHOWN_ROWS = 60
+
+# For people who compute further: in the CSV alone.
+_CSV_ONLY = ("coefficient", "se", "ph_chi_square", "parameters")
 
 # Longer texts may be broken over lines in a cell.
 _WHOLE = 18
@@ -50,6 +54,8 @@ _HEADS = {
     "sd_over_repeats": "SD over repeats",
     "gap_sd_years": "SD of the gap (years)",
     "sd_gap_years": "SD of the gap (years)",
+    "ph_rho": "ρ of the residuals with time",
+    "person_years": "Person-years",
     "n_missing": "Missing",
     "n_known": "Known",
 }
@@ -123,7 +129,10 @@ def analysis_page(
 
 
 def page_table(table: FindingTable) -> dict[str, Any]:
-    """Heads and cells of a table: intervals below their figure, rounded, dashes where nothing is known."""
+    """Heads and cells of a table: intervals below their figure, rounded, dashes where nothing is known.
+
+    Columns without any value, and those of :data:`_CSV_ONLY`, are not shown.
+    """
     frame = table.frame
     bounds = {
         f"{name}_{end}"
@@ -131,7 +140,7 @@ def page_table(table: FindingTable) -> dict[str, Any]:
         for end in ("low", "high")
         if f"{name}_low" in frame and f"{name}_high" in frame
     }
-    shown = [name for name in frame.columns if name not in bounds]
+    shown = [name for name in frame.columns if name not in (*bounds, *_CSV_ONLY) and not _empty(frame[name])]
     rows = [
         [
             {
@@ -150,9 +159,14 @@ def page_table(table: FindingTable) -> dict[str, Any]:
         "reading": _with_heads(table.reading, [str(name) for name in shown]),
         "head": [head_in_words(str(name)) for name in shown],
         "rows": rows,
+        "more_columns": any(name in frame for name in _CSV_ONLY),
         "n_hidden": max(len(frame) - _SHOWN_ROWS, 0),
         "has_intervals": bool(bounds),
     }
+
+
+def _empty(values: pd.Series) -> bool:
+    return len(values) > 0 and all(cell_in_words(value, "") in ("–", "") for value in values)
 
 
 def _with_heads(reading: str, columns: Sequence[str]) -> str:
@@ -205,16 +219,16 @@ def _facts(
         f", aged {counts['age_min_years']:.0f} to {counts['age_max_years']:.0f} years"
     )  # fmt: skip
     left_out = [
-        f"{n} {what}"
+        f"{rows(n)} {what}"
         for n, what in (
-            (given.n_failed, "rows without a prediction (left out everywhere)"),
-            (given.n_without_age, "rows without a known age (no gap)"),
+            (given.n_failed, "without a prediction (left out everywhere)"),
+            (given.n_without_age, "without a known age (no gap)"),
         )
         if n
     ]
     facts = [
         ("Table", given.name),
-        ("Rows", f"{len(given.table)} with a prediction, of {given.n_people} people{ages}"),
+        ("Rows", f"{len(given.table)} with a prediction, of {people(given.n_people)}{ages}"),
         ("Left out", ", ".join(left_out) or "none"),
         ("Raw age", plan.prediction),
         ("Corrected age", corrected.how),

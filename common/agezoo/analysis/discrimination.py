@@ -10,6 +10,7 @@ import pandas as pd
 
 from agezoo.analysis.auroc import Auroc, AurocDifference, delong, difference_of, with_interval
 from agezoo.analysis.binary_label import BinaryLabel
+from agezoo.analysis.counting import people as in_people
 from agezoo.analysis.covariate_design import covariate_design
 from agezoo.analysis.logistic import cross_fitted_scores, fit_logistic, likelihood_ratio_p
 from agezoo.analysis.person_rows import first_sessions
@@ -199,7 +200,7 @@ def _adjusted(
     frame = people.frame[people.frame[column].notna()]
     design = covariate_design(frame, columns)
     truth = people.truth[design.matrix.index.to_numpy()]
-    notes = [*design.notes, *(f"{n} people left out: {reason}." for reason, n in design.left_out.items())]
+    notes = [*design.notes, *(f"{in_people(n)} left out: {reason}." for reason, n in design.left_out.items())]
     values = frame.loc[design.matrix.index, column].to_numpy(dtype=np.float64)
     sd = float(frame[column].std(ddof=1))
     names = tuple(design.matrix.columns)

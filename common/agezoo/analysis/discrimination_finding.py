@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agezoo.analysis.binary_label import binary_label
+from agezoo.analysis.counting import rows
 from agezoo.analysis.discrimination import (
     GAPS,
     AdjustedResult,
@@ -65,7 +66,7 @@ def discrimination_finding(table: pd.DataFrame, plan: AnalysisPlan, *, seed: int
             continue
         scores += own
         adjusted += models
-        notes += [f"{name}: {n} rows left out: {reason}." for reason, n in people.left_out.items()]
+        notes += [f"{name}: {rows(n)} left out: {reason}." for reason, n in people.left_out.items()]
         notes += _notes_of_models(models)
         notes += _notes_of_scores(own)
         machines += _machine(people, seed, notes)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from agezoo.analysis.analysis_input import as_numbers_or_words
+from agezoo.analysis.counting import people, rows
 from agezoo.data.table_file import read_table
 from agezoo.errors import InputError
 
@@ -54,24 +55,24 @@ def joined_follow_up(
             found=f"for example {outcomes.loc[doubled, TOGETHER].iloc[0]}",
             expected=f"one row per {TOGETHER}",
         )
-    people = table[TOGETHER].astype("str")
-    shared = people.isin(set(outcomes[TOGETHER]))
+    named = table[TOGETHER].astype("str")
+    shared = named.isin(set(outcomes[TOGETHER]))
     if not shared.any():
         raise InputError(
             "no person is in both tables",
             source=source,
             found=f"{TOGETHER} {outcomes[TOGETHER].iloc[0] if len(outcomes) else '(none)'} there, "
-            f"{people.dropna().iloc[0] if people.notna().any() else '(none)'} among the predictions",
+            f"{named.dropna().iloc[0] if named.notna().any() else '(none)'} among the predictions",
             expected="the same spelling, leading zeros included",
         )
     notes = []
     if not shared.all():
-        lost = int(people[~shared].nunique() + people[~shared].isna().sum())
-        notes.append(f"{lost} people with a prediction are not in the table of outcomes.")
-    alone = int((~outcomes[TOGETHER].isin(set(people.dropna()))).sum())
+        lost = int(named[~shared].nunique() + named[~shared].isna().sum())
+        notes.append(f"{people(lost)} with a prediction not in the table of outcomes.")
+    alone = int((~outcomes[TOGETHER].isin(set(named.dropna()))).sum())
     if alone:
-        notes.append(f"{alone} people of the table of outcomes have no prediction.")
-    looked_up = outcomes.set_index(TOGETHER).reindex(people).reset_index(drop=True)
+        notes.append(f"{people(alone)} of the table of outcomes without a prediction.")
+    looked_up = outcomes.set_index(TOGETHER).reindex(named).reset_index(drop=True)
     looked_up.index = table.index
     columns: dict[str, pd.Series] = {}
     for name in looked_up.columns:
@@ -82,7 +83,7 @@ def joined_follow_up(
         differ = int((table[name].notna() & values.notna() & (table[name].astype(str) != values.astype(str))).sum())
         if differ:
             notes.append(
-                f"Column {name} is in both tables and differs in {differ} rows; the value of the predictions counts."
+                f"Column {name} is in both tables and differs in {rows(differ)}; the value of the predictions counts."
             )
         columns[str(name)] = table[name].where(table[name].notna(), values)
     return table.assign(**columns), tuple(notes)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from agezoo.analysis.counting import rows as in_rows
 from agezoo.analysis.discrimination import GAPS
 from agezoo.analysis.findings import Finding, FindingTable
 from agezoo.analysis.groups import MIN_PER_GROUP, AdjustedMeans, Grouping, adjusted_means, grouping, hedges_g
@@ -145,7 +146,7 @@ def site_finding(table: pd.DataFrame, column: str) -> Finding:
 
 def _left_out(table: pd.DataFrame, groups: Grouping) -> list[str]:
     unknown = int((groups.values.isna() & table["gap_years"].notna()).sum())
-    return [f"{groups.column}: {unknown} rows left out: group not known."] if unknown else []
+    return [f"{groups.column}: {in_rows(unknown)} left out: group not known."] if unknown else []
 
 
 def _compared(
@@ -159,7 +160,7 @@ def _compared(
         rows = table[usable]
         people = first_sessions(rows)
         if len(people) < len(rows):
-            notes.append(f"{groups.column}: {len(rows) - len(people)} rows left out: later session of a person.")
+            notes.append(f"{groups.column}: {in_rows(len(rows) - len(people))} left out: later session of a person.")
         people = people.assign(gap=people[column], group=groups.values.loc[people.index])
         counts = people["group"].value_counts()
         small = [str(name) for name, n in counts.items() if n < MIN_PER_GROUP]

@@ -12,6 +12,7 @@ from scipy.special import gammaln
 from scipy.stats import norm
 
 from agezoo.analysis.binary_label import column_and_value
+from agezoo.analysis.counting import people
 from agezoo.analysis.covariate_design import covariate_design
 from agezoo.errors import InputError, MissingExtraError
 
@@ -201,7 +202,7 @@ def adjusted_means(
             "p": np.atleast_1d(test.pvalue),
         }
         p_any = float(np.squeeze(fit.f_test(contrasts).pvalue))
-    notes = [*design.notes, *(f"{n} people left out: {reason}." for reason, n in design.left_out.items())]
+    notes = [*design.notes, *(f"{people(n)} left out: {reason}." for reason, n in design.left_out.items())]
     return AdjustedMeans(means, pd.DataFrame(rows, index=names[1:]), p_any, tuple(others.columns), tuple(notes))
 
 

@@ -32,10 +32,12 @@ def add_parser(verbs: Any) -> None:
         "to --plan, a JSON file with the fields of agezoo.analysis.plan.AnalysisPlan, or take its place. Writes\n"
         "analysis.html, analysis.json, tables/ (CSV) and figures/ (PNG, SVG).",
         "  agezoo analyse crossval/out_of_fold.csv --out analysis --label osteoporosis --group diagnosis\n"
-        "  agezoo analyse predictions.csv --out analysis --reference out_of_fold.csv --follow-up outcomes.csv \\\n"
-        "    --endpoint fracture=years_to_fracture,fracture,death --endpoint death=years_to_death,death \\\n"
-        '    --model "model 1=age_years,sex" --model "model 2=age_years,sex,bmi,smoking"\n'
-        "  agezoo analyse predictions.csv --out analysis --label diagnosis=AD/HC --group diagnosis=HC --site scanner",
+        "  agezoo analyse predictions.csv --out analysis --reference out_of_fold.csv --plan plan.json\n"
+        "  agezoo analyse predictions.csv --out analysis --label diagnosis=AD/HC --group diagnosis=HC --site scanner\n"
+        "  agezoo analyse predictions.csv --out analysis --follow-up outcomes.csv "
+        "--endpoint fracture=years,fracture,death\n"
+        "  agezoo analyse table.csv --out analysis --label falls "
+        '--model "model 1=age_years,sex" "model 2=age_years,sex,bmi"',
     )
     parser.add_argument("table", type=Path, help="prediction table (CSV or Parquet)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
