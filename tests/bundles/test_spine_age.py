@@ -249,3 +249,15 @@ def test_the_zip_predicts_with_nothing_of_ours_installed(trained_spine: Path, tm
     assert 40 <= row["predicted_age_years"] <= 99
     assert row["weights_sha256"] == describe(trained_spine / "model.pt").sha256
     assert (tmp_path / "results" / "overlays").is_dir()
+
+
+def test_a_datalist_without_test_rows_is_evaluated_on_its_fold(
+    spines: Cohort, trained_spine: Path, tmp_path: Path
+) -> None:
+    document = json.loads(spines.datalist.read_text()) | {"test": []}
+    datalist = spines.folder / "without_test.json"
+    datalist.write_text(json.dumps(document))
+    given = settings(spines, trained_spine, datalist=str(datalist), output_dir=str(tmp_path))
+    given.pop("max_epochs")
+    run_spine("evaluating", ["train.json", "evaluate.json"], **given)
+    assert len(read_predictions(tmp_path / "predictions.csv")) == 4
