@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 _GALLERY_CASES = 3
 # A method that takes longer for one map is measured only if it is asked for by name. The layer of an EfficientNet has
 # over a thousand maps for a Score-CAM to try; that of the CT recipe has so few that no method is left out.
-_PATIENCE_SECONDS = {"radiograph": 20.0}
+_PATIENCE_SECONDS = {"radiograph": 15.0}
 
 
 def localise(
@@ -78,7 +78,7 @@ def localise(
         See :func:`agezoo.networks.weights.find_weights`. Several files are explained as the ensemble that they are.
     methods
         Names from :data:`agezoo.explain.attribution.METHODS`; None takes all that can run here. Of radiographs those
-        are left out that would take longer than 20 seconds per map on this machine: Score-CAM of a full-size
+        are left out that would take longer than 15 seconds per map on this machine: Score-CAM of a full-size
         EfficientNet takes most of an hour on a CPU.
     layer
         Layer of the class-activation methods; None takes the network's own. It decides how coarse the random maps are.
