@@ -201,8 +201,9 @@ def test_views_show_the_grey_values_of_the_network():
 def test_a_radiograph_is_shown_as_its_whole_canvas():
     canvas = np.full((1024, 512), 0.25, dtype=np.float32)
     views = [PerturbedImage("as it is", canvas, 70.04), PerturbedImage("Shift, 40 mm", canvas, 70.31)]
-    figure = plot_perturbed_views(views)
-    assert [axes.get_title() for axes in figure.axes[:2]] == ["as it is\n70.0 years", "Shift, 40 mm\n70.3 years (+0.3)"]
+    figure = plot_perturbed_views([*views, PerturbedImage("Motion, 1 mm", canvas, 70.01)])
+    titles = [axes.get_title().replace("\n", ": ") for axes in figure.axes[:3]]
+    assert titles == ["as it is: 70.0 years", "Shift, 40 mm: 70.3 years (+0.3)", "Motion, 1 mm: 70.0 years (+0.0)"]
     (image,) = figure.axes[1].images
     assert image.get_extent() == [0.0, 512.0, 0.0, 1024.0]
     assert image.get_clim() == (0.0, 1.0)

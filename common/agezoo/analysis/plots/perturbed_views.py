@@ -95,6 +95,7 @@ def plot_perturbed_views(views: Sequence[PerturbedView | PerturbedImage]) -> Fig
         axes.set_aspect("equal", anchor="N")
         age = f"{view.predicted_age_years:.1f} years"
         if index:
-            age += f" ({view.predicted_age_years - baseline:+.1f})"
+            # Adding zero takes the sign from a difference that rounds to nothing.
+            age += f" ({round(view.predicted_age_years - baseline, 1) + 0.0:+.1f})"
         axes.set_title("\n".join([*textwrap.wrap(view.title, letters), age.replace("-", "−")]), fontsize=8)
     return figure
