@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := demo
+DEMO_SPINE := demo-spine
 STAMP  := $(VENV)/.installed
 # Some libraries ask for one thread per core in every process; more only makes them wait for each other.
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench clean
+.PHONY: help demo demo-spine test test-slow lint format bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -25,6 +26,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## phantom CT cohort -> datalist -> five-fold cross-validation -> ages of unseen scans -> one HTML page
 	@JOBS=$(JOBS) scripts/demo.sh $(BIN)/agezoo $(DEMO)
+
+demo-spine: $(STAMP) ## phantom radiographs and DXA images -> cross-validation -> fine-tuning -> survival analysis (longer)
+	@JOBS=$(JOBS) scripts/demo_spine.sh $(BIN)/agezoo $(DEMO_SPINE)
 
 test: lint ## lint, type check and tests (set AGEZOO_SAMPLE_DATA to try real sample files as well)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" -q
@@ -45,4 +49,4 @@ bench: $(STAMP) ## time and memory against straightforward implementations, side
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what demo and the bundles wrote (not .venv)
-	rm -rf $(DEMO) bundles/*/eval bundles/*/phantom .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(DEMO) $(DEMO_SPINE) bundles/*/eval bundles/*/phantom .pytest_cache .mypy_cache .ruff_cache

@@ -23,10 +23,11 @@ from agezoo.analysis.follow_up_join import joined_follow_up
 from agezoo.analysis.group_finding import group_finding, site_finding
 from agezoo.analysis.headlines import headlines_of
 from agezoo.analysis.plan import AnalysisPlan
+from agezoo.analysis.reference_draw import set_reference_aside
 from agezoo.analysis.reliability_finding import reliability_finding
 from agezoo.analysis.survival_finding import survival_findings
 from agezoo.data.atomic import written_atomically
-from agezoo.errors import AgeZooError
+from agezoo.errors import AgeZooError, InputError
 from agezoo.version import __version__
 
 _PROVENANCE = ("bundle", "bundle_version", "weights_origin", "weights_sha256")
@@ -38,6 +39,7 @@ def analyse_table(
     plan: AnalysisPlan | None = None,
     *,
     reference: TableSource | None = None,
+    reference_fraction: float | None = None,
     calibration: Calibration | str | os.PathLike[str] | None = None,
     follow_up: TableSource | None = None,
     title: str | None = None,
@@ -57,6 +59,9 @@ def analyse_table(
         Labels, end points, covariates, groups; without one, bias and reliability alone.
     reference
         Prediction table of other people, on which the bias correction is fitted.
+    reference_fraction
+        Instead of a reference: this share of the table's people is drawn as one, apart by ``plan.by``, and not
+        reported.
     calibration
         Calibration file of the weights, used where there is no reference and the table has no folds.
     follow_up
@@ -84,10 +89,21 @@ def analyse_table(
     notes: tuple[str, ...] = ()
     if follow_up is not None:
         frame, notes = joined_follow_up(frame, follow_up)
+    others = None if reference is None else read_analysis_table(reference, plan, name="reference")
+    if reference_fraction is not None:
+        if others is not None:
+            raise InputError(
+                "two references are given",
+                found="a table, and a share of the people to set aside",
+                expected="one of them",
+            )
+        frame, others, drawn_note = set_reference_aside(
+            frame, reference_fraction, by=plan.by, prediction=plan.prediction, seed=seed
+        )
+        notes = (*notes, drawn_note)
     given = analysis_input(frame, plan, name=name)
     if calibration is not None and not isinstance(calibration, Calibration):
         calibration = Calibration.load(calibration)
-    others = None if reference is None else read_analysis_table(reference, plan, name="reference")
     corrected = corrected_table(given.table, plan, reference=others, calibration=calibration)
     findings = list(_findings(corrected, plan, seed=seed, n_bootstrap=n_bootstrap))
     plots = [drawn(plot) for finding in findings for plot in finding.plots]

@@ -47,6 +47,12 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--prediction", metavar="COL", help="column of the predicted age (default predicted_age_years)")
     parser.add_argument("--reference", type=Path, metavar="TABLE", help="predictions of other people, to fit on")
+    parser.add_argument(
+        "--reference-fraction",
+        type=float,
+        metavar="SHARE",
+        help="instead of --reference: draw this share of the people (apart by --by) to fit on, and report the others",
+    )
     parser.add_argument("--calibration", type=Path, metavar="JSON", help="calibration file of the weights")
     parser.add_argument("--correction", choices=_METHODS, help="bias correction (default beheshti)")
     parser.add_argument("--by", metavar="COL", help="column whose values are corrected apart, e.g. modality")
@@ -101,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         plan_of(args),
         reference=args.reference,
+        reference_fraction=args.reference_fraction,
         calibration=args.calibration,
         follow_up=args.follow_up,
         title=args.title,

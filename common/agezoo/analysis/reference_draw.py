@@ -1,0 +1,80 @@
+"""A part of a table's own people set aside as the reference of the bias correction, the others reported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from agezoo.analysis.bias_correction import group_labels
+from agezoo.data.splits import draw_test_subjects
+from agezoo.errors import InputError
+
+
+def set_reference_aside(
+    table: pd.DataFrame, fraction: float, *, by: str | None, prediction: str, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Draw a reference by person, spread evenly over age and sex, apart for every value of a column.
+
+    The draw is that of :func:`agezoo.data.transfer.transfer_split`: for the same people, fraction and seed the same
+    are set aside, so that correcting a model on these people and fine-tuning it on them are judged on the same others.
+
+    Parameters
+    ----------
+    table
+        Prediction table with ``subject_id``, ``age_years`` and, if known, ``sex``.
+    fraction
+        Share of the people that become the reference.
+    by
+        Column whose values are drawn from apart; None draws from everybody together.
+    prediction
+        Column of the predicted age; rows without a prediction or an age cannot be a reference.
+    seed
+        The same seed gives the same people.
+
+    Returns
+    -------
+    reported, reference, note
+        The two parts, and what a reader must know of the draw.
+
+    Raises
+    ------
+    InputError
+        If `fraction` is out of range, or a group has too few people to draw from.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(
+            "the share of people to set aside is out of range",
+            source="reference_fraction",
+            found=fraction,
+            expected="more than 0 and less than 1, e.g. 0.3",
+        )
+    usable = table["age_years"].notna() & table[prediction].notna()
+    labels = group_labels(table, by)
+    aside = np.zeros(len(table), dtype=bool)
+    for name in sorted(labels[usable].dropna().unique()):
+        rows = np.flatnonzero((usable & (labels == name)).to_numpy())
+        part = table.iloc[rows]
+        if part["subject_id"].nunique() < 2:
+            raise InputError(
+                "too few people to set some of them aside as a reference",
+                source=name if by is None else f"{by} {name}",
+                found=f"{part['subject_id'].nunique()} people with an age and a prediction",
+                remedy="bring a reference of other people",
+            )
+        sexes = part["sex"] if "sex" in part else pd.Series(None, index=part.index, dtype=object)
+        reported = draw_test_subjects(
+            part["subject_id"].astype(str).tolist(),
+            part["age_years"].to_numpy(dtype=float),
+            [value if isinstance(value, str) else None for value in sexes],
+            fraction=1 - fraction,
+            seed=seed,
+        )
+        aside[rows] = ~reported
+    people = set(table.loc[aside, "subject_id"])
+    # Somebody with images of two kinds stands on one side only.
+    whole = table["subject_id"].isin(people).to_numpy()
+    note = (
+        f"{len(people)} people ({int(whole.sum())} rows) were drawn as the reference of the bias correction "
+        f"({fraction:.0%}{f', apart by {by}' if by else ''}, seed {seed}) and are not reported."
+    )
+    return table[~whole].reset_index(drop=True), table[whole].reset_index(drop=True), note
