@@ -29,8 +29,8 @@ RADIOGRAPH_PERTURBATIONS: dict[str, Perturbation] = {
             "Quantum noise is added as if the picture had been made with this fraction of its dose: stronger where the "
             "picture is bright, that is where few quanta arrive. An approximation: grey values are taken as "
             "logarithmic in exposure over a range of 50 to 1, with 45,000 detected quanta per square millimetre in the "
-            "middle of it at the full dose (DXA scanners use far fewer, so that this adds too little to their images). What "
-            "is saturated stays so.",
+            "middle of it at the full dose (DXA scanners use far fewer, so that this adds too little to their images). "
+            "What is saturated stays so.",
             "radiograph_noise:lower_dose",
         ),
         Perturbation(
