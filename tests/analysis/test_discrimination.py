@@ -266,3 +266,13 @@ def test_perfect_separation_in_a_finding_is_said() -> None:
     assert "separate people with and without the label completely" in text
     odds = next(t.frame for t in finding.tables if t.name == "odds_ratios")
     assert odds["odds_ratio"].isna().all()
+
+
+def test_a_label_does_not_explain_itself() -> None:
+    # A plan names one list of covariates for all labels, and the label may be among them.
+    people = people_of(cohort())
+    alone, beside = (
+        next(iter(adjusted_results(people, {"model": names}))) for names in (["age_years"], ["age_years", "label"])
+    )
+    assert beside.covariates == alone.covariates
+    assert beside.odds_ratio == alone.odds_ratio is not None

@@ -183,15 +183,19 @@ def adjusted_results(
 ) -> Iterator[AdjustedResult]:
     """Logistic regression of the label on the gap beside the covariates of each model, raw and corrected gap apart.
 
+    Where the label itself is among the covariates of a model, it is left out there: it would explain itself.
+
     Raises
     ------
     InputError
         If a covariate is not in the table or cannot be used as one.
     """
+    own_column = people.label.partition("=")[0]
     for model, columns in models.items():
+        covariates = [name for name in columns if name != own_column]
         for gap, column in GAPS.items():
             if people.frame[column].notna().any():
-                yield _adjusted(people, gap, column, model, columns, seed)
+                yield _adjusted(people, gap, column, model, covariates, seed)
 
 
 def _adjusted(

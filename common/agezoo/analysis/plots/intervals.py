@@ -68,7 +68,9 @@ def plot_intervals(
         axes.set_xscale("log")
         reach = 1.05 * max(np.abs(np.log(np.concatenate([low, high]))).max(), np.log(1.25))
         axes.set_xlim(np.exp(-reach), np.exp(reach))
-        ticks = [t for t in (0.05, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 20) if np.exp(-reach) <= t <= np.exp(reach)]
+        # On a wide axis the ticks beside 1 would touch its label.
+        near = (0.8, 1.25) if reach < np.log(3) else ()
+        ticks = [t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, *near) if np.exp(-reach) <= t <= np.exp(reach)]
         axes.set_xticks(ticks)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
