@@ -94,7 +94,8 @@ def large_phantom(folder: Path) -> Path:
     data = pydicom.dcmread(cohort.folder / cohort.table["image"].iloc[0])
     pixels = data.pixel_array
     large = resize(pixels, (3000, 1500), order=1, preserve_range=True) * (65535 / max(int(pixels.max()), 1))
-    data.decompress()
+    if data.file_meta.TransferSyntaxUID.is_compressed:
+        data.decompress()
     data.Rows, data.Columns = large.shape
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 0
     for name in ("WindowCenter", "WindowWidth", "VOILUTSequence", "ModalityLUTSequence", "PixelPaddingValue"):

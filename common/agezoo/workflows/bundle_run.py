@@ -133,14 +133,20 @@ def quiet(enabled: bool = True) -> Iterator[None]:
 
     families = ("monai", "ignite", "mlflow", "alembic", "agezoo.training", "agezoo.validation", "agezoo.evaluation")
     names = {*families, *(n for n in logging.root.manager.loggerDict if n.split(".")[0] in families)}
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [log.level for log in loggers]
-    for log in loggers:
+    with held_back(*names), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def held_back(*loggers: str) -> Iterator[None]:
+    """Hold back what these loggers say below ERROR, where the caller tells it better or a user can do nothing."""
+    logs = [logging.getLogger(name) for name in loggers]
+    levels = [log.level for log in logs]
+    for log in logs:
         log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        for log, level in zip(loggers, levels, strict=True):
+        for log, level in zip(logs, levels, strict=True):
             log.setLevel(level)

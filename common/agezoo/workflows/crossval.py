@@ -22,7 +22,7 @@ from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile, describe
 from agezoo.predict.run import predict_rows
 from agezoo.registry import bundle_facts, bundle_root, bundle_version
-from agezoo.workflows.bundle_run import check_settings, config_path
+from agezoo.workflows.bundle_run import check_settings, config_path, held_back
 from agezoo.workflows.fold_training import FoldTraining, train_folds
 from agezoo.workflows.preparation import image_key, prepare_images
 from agezoo.workflows.tracking import TrackedParent
@@ -157,9 +157,10 @@ def cross_validate(
         weights = [describe(training.folder / "model.pt") for training in trainings]
         # The calibration of an earlier call was fitted on the very rows that are predicted now.
         (out / CALIBRATION).unlink(missing_ok=True)
-        out_of_fold = _out_of_fold(
-            bundle, usable, folds, weights, out, cache, _failed_rows(listed, failures, "training")
-        )
+        with held_back("agezoo.engines.prediction_writer"):
+            out_of_fold = _out_of_fold(
+                bundle, usable, folds, weights, out, cache, _failed_rows(listed, failures, "training")
+            )
         out_of_fold = _calibrated(bundle, out_of_fold, weights, out, datalist_hash(used))
         test = _test(bundle, usable, weights, out, cache, _failed_rows(listed, failures, "test"))
         gallery = _examples(bundle, test, usable, weights, out, cache)

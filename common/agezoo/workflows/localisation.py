@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from agezoo.networks.age_ensemble import AgeEnsemble
 from agezoo.networks.weights import ensemble_origin, ensemble_sha256, find_weights, load_ensemble, recorded_settings
 from agezoo.networks.weights_conversion import configured_network
 from agezoo.registry import bundle_facts, bundle_root
+from agezoo.workflows.bundle_run import held_back
 from agezoo.workflows.localisation_cases import LocalisationCase, case_reader
 
 logger = logging.getLogger(__name__)
@@ -219,18 +219,6 @@ def _too_slow(
     return slow
 
 
-@contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Keep what Score-CAM says of each untrained or poor network to itself; here the figures tell it."""
-    remarks = logging.getLogger("agezoo.explain.score_cam")
-    level = remarks.level
-    remarks.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        remarks.setLevel(level)
-
-
 def _scores_of_case(
     case: LocalisationCase,
     networks: Mapping[str, nn.Module],
@@ -260,7 +248,8 @@ def _scores_of_case(
         for method in methods:
             start = time.perf_counter()
             # Unmasked, because the share on the background is measured too; the scores leave the background out.
-            with _without_remarks():
+            # What Score-CAM says of each untrained or poor network, the figures tell here.
+            with held_back("agezoo.explain.score_cam"):
                 saliency = explain(
                     network, case.image[None], method, layer=layer, signed=False, mask_outside_patient=False, seed=seed
                 )
