@@ -96,3 +96,14 @@ def test_an_analysis_corrects_each_kind_by_its_own_people(tmp_path: Path) -> Non
 def test_two_references_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="two references are given"):
         analyse_table(predictions(), tmp_path, reference=predictions(), reference_fraction=0.3)
+
+
+def test_a_group_of_one_person_stays_as_it_is_and_is_said() -> None:
+    table = predictions()
+    lone = (table["modality"] == "vfa") | (table["subject_id"] == "radiograph3")
+    reported, reference, note = set_reference_aside(table[lone], 0.3, by="modality", prediction=PREDICTED, seed=0)
+    assert set(reference["modality"]) == {"vfa"}
+    assert "radiograph3" in set(reported["subject_id"])
+    assert "Nobody was drawn from modality radiograph" in note
+    with pytest.raises(InputError, match="too few people to set some of them aside"):
+        set_reference_aside(table[table["subject_id"] == "radiograph3"], 0.3, by=None, prediction=PREDICTED, seed=0)

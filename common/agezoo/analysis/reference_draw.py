@@ -39,7 +39,8 @@ def set_reference_aside(
     Raises
     ------
     InputError
-        If `fraction` is out of range, or a group has too few people to draw from.
+        If `fraction` is out of range, or no group has two people to draw from. A single group without is left as it is
+        and said.
     """
     if not 0 < fraction < 1:
         raise InputError(
@@ -51,16 +52,13 @@ def set_reference_aside(
     usable = table["age_years"].notna() & table[prediction].notna()
     labels = group_labels(table, by)
     aside = np.zeros(len(table), dtype=bool)
+    too_few: list[str] = []
     for name in sorted(labels[usable].dropna().unique()):
         rows = np.flatnonzero((usable & (labels == name)).to_numpy())
         part = table.iloc[rows]
         if part["subject_id"].nunique() < 2:
-            raise InputError(
-                "too few people to set some of them aside as a reference",
-                source=name if by is None else f"{by} {name}",
-                found=f"{part['subject_id'].nunique()} people with an age and a prediction",
-                remedy="bring a reference of other people",
-            )
+            too_few.append(name)
+            continue
         sexes = part["sex"] if "sex" in part else pd.Series(None, index=part.index, dtype=object)
         reported = draw_test_subjects(
             part["subject_id"].astype(str).tolist(),
@@ -70,6 +68,13 @@ def set_reference_aside(
             seed=seed,
         )
         aside[rows] = ~reported
+    if not aside.any():
+        raise InputError(
+            "too few people to set some of them aside as a reference",
+            source=by or "the table",
+            found=f"{table.loc[usable, 'subject_id'].nunique()} people with an age and a prediction",
+            remedy="bring a reference of other people",
+        )
     people = set(table.loc[aside, "subject_id"])
     # Somebody with images of two kinds stands on one side only.
     whole = table["subject_id"].isin(people).to_numpy()
@@ -77,4 +82,6 @@ def set_reference_aside(
         f"{len(people)} people ({int(whole.sum())} rows) were drawn as the reference of the bias correction "
         f"({fraction:.0%}{f', apart by {by}' if by else ''}, seed {seed}) and are not reported."
     )
+    if too_few:
+        note += f" Nobody was drawn from {by} {', '.join(too_few)}: too few people."
     return table[~whole].reset_index(drop=True), table[whole].reset_index(drop=True), note
