@@ -20,7 +20,7 @@ bundle=bundles/spine_age/configs
 step "$python" -m monai.bundle run training \
     --config_file "['$bundle/train.json','$bundle/phantom.json','$bundle/finetune_vfa.json']" \
     --dataset_dir "$out/cohort" --datalist "$out/datalist.json" --start_from "$out/crossval/fold_0/model.pt" \
-    --ckpt_dir "$out/vfa" --output_dir "$out/vfa"
+    --learning_rate 0.001 --max_epochs 40 --ckpt_dir "$out/vfa" --output_dir "$out/vfa"
 step "$python" -m monai.bundle run evaluating \
     --config_file "['$bundle/train.json','$bundle/phantom.json','$bundle/finetune_vfa.json','$bundle/evaluate.json']" \
     --dataset_dir "$out/cohort" --datalist "$out/datalist.json" --start_from "$out/crossval/fold_0/model.pt" \
