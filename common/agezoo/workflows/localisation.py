@@ -125,7 +125,9 @@ def localise(
     shown: dict[str, int] = {}
     tolerance_pixels = 0.0
     cells: tuple[int, ...] = ()
-    steps = tqdm(total=len(scans) * len(networks) * len(asked), desc="saliency", unit="map", disable=None if progress else True)
+    steps = tqdm(
+        total=len(scans) * len(networks) * len(asked), desc="saliency", unit="map", disable=None if progress else True
+    )
     for index, scan in enumerate(scans):
         try:
             case = read(index)
