@@ -111,8 +111,10 @@ def test_command_line_predicts_a_folder_of_dicom_and_png(trained_spine: Path, tm
     assert set(table.index[failed]) == {"study/frontal.dcm", "broken.png"}
     assert "frontal" in table.loc["study/frontal.dcm", "error"]
     assert np.isnan(table.loc["plain.png", "age_years"])
-    pictures = list((tmp_path / "results" / "overlays").glob("*.png"))
-    assert len(pictures) >= 3
+    pictures = [path.stem for path in (tmp_path / "results" / "overlays").glob("*.png")]
+    originals = [name for name in pictures if name.endswith("_original")]
+    assert len(pictures) == 6
+    assert len(originals) == 3, "the map is carried back onto every stored image"
     everything = b"".join(path.read_bytes() for path in (tmp_path / "results").rglob("*") if path.is_file())
     assert b"CANARYID" not in everything
     assert b"Canary" not in everything

@@ -26,6 +26,11 @@ def add_parser(verbs: Any) -> None:
     add_scans(parser)
     choices = ", ".join(f"{facts.name}: {facts.saliency}" for facts in BUNDLES.values() if facts.state == "ready")
     parser.add_argument("--saliency", help=f"map over the anatomy, or 'none' (default {choices})")
+    parser.add_argument(
+        "--save-maps",
+        action="store_true",
+        help="radiographs: also write the map as NIfTI on the stored image's grid, for a viewer",
+    )
     parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
     parser.add_argument("--device", help="for example cuda:0 or cpu (default: the first GPU, else the CPU)")
     parser.set_defaults(run=run)
@@ -42,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         weights=args.weights,
         overlays=not args.no_overlays,
         saliency=args.saliency,
+        save_maps=args.save_maps,
         device=args.device,
     )
     failed = table["predicted_age_years"].isna()

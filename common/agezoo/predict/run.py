@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agezoo.data.prediction_table import read_predictions
+from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile, find_weights, recorded_settings
 from agezoo.predict.cases import find_cases, write_cases
 from agezoo.registry import bundle_facts, bundle_root
@@ -25,6 +26,7 @@ def predict(
     weights: str | Path = "installed",
     overlays: bool = True,
     saliency: str | None = None,
+    save_maps: bool = False,
     device: str | None = None,
     batch_size: int = 4,
 ) -> pd.DataFrame:
@@ -44,6 +46,8 @@ def predict(
         Write one picture per case.
     saliency
         What lies over the anatomy in the pictures; None for the bundle's own choice, ``"none"`` for nothing.
+    save_maps
+        Also write each saliency map as NIfTI on the grid of the stored image; radiographs only.
     device
         For example ``"cuda:0"`` or ``"cpu"``; the first GPU when there is one, otherwise the CPU.
     batch_size
@@ -58,7 +62,15 @@ def predict(
     files = find_weights(bundle_root(bundle), weights)
     rows = find_cases(inputs, modality=facts.modalities[0], reader=facts.reader)
     return predict_rows(
-        bundle, rows, out, weights=files, overlays=overlays, saliency=saliency, device=device, batch_size=batch_size
+        bundle,
+        rows,
+        out,
+        weights=files,
+        overlays=overlays,
+        saliency=saliency,
+        save_maps=save_maps,
+        device=device,
+        batch_size=batch_size,
     )
 
 
@@ -70,6 +82,7 @@ def predict_rows(
     weights: Sequence[WeightsFile],
     overlays: bool = True,
     saliency: str | None = None,
+    save_maps: bool = False,
     device: str | None = None,
     batch_size: int = 4,
     cache_dir: str | Path | None = None,
@@ -86,6 +99,10 @@ def predict_rows(
         "saliency": saliency or bundle_facts(bundle).saliency,
         "batch_size": batch_size,
     }
+    if save_maps:
+        if bundle_facts(bundle).reader != "radiograph":
+            raise InputError("maps are carried back onto radiographs only", source="save_maps", found=bundle)
+        overrides["save_maps"] = True
     if cache_dir is not None:
         overrides["cache_dir"] = Path(cache_dir).resolve()
     if device is not None:

@@ -322,7 +322,8 @@ def _examples(
     chosen = [chosen[round(i * (len(chosen) - 1) / (EXAMPLES - 1))] for i in range(EXAMPLES)]
     chosen = list({image_key(row): row for row in chosen}.values())
     predict_rows(bundle, chosen, out / "examples", weights=weights, cache_dir=cache)
-    pictures = sorted((out / "examples" / "overlays").glob("*.png"))
+    # Of a radiograph there is a second picture, on the image as stored; the report shows what the network saw.
+    pictures = [p for p in sorted((out / "examples" / "overlays").glob("*.png")) if not p.stem.endswith("_original")]
     return [
         (f"Test case {p.stem}, predicted by all folds together. Colour: where the age comes from.", p) for p in pictures
     ]
