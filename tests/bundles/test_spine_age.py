@@ -21,7 +21,7 @@ from agezoo.registry import bundle_root
 from agezoo.workflows.bundle_run import run_bundle
 from bundle_runs import command, options
 from cohort_files import Cohort
-from spine_cohort_files import LAYOUT, TINY_SPINE, write_png, write_radiograph, write_radiograph_cohort
+from spine_cohort_files import LAYOUT, SHAPE, TINY_SPINE, write_png, write_radiograph, write_radiograph_cohort
 
 CONFIGS = bundle_root("spine_age") / "configs"
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
@@ -263,3 +263,17 @@ def test_a_datalist_without_test_rows_is_evaluated_on_its_fold(
     given.pop("max_epochs")
     run_spine("evaluating", ["train.json", "evaluate.json"], **given)
     assert len(read_predictions(tmp_path / "predictions.csv")) == 4
+
+
+def test_maps_are_saved_on_the_grid_of_the_stored_image(trained_spine: Path, tmp_path: Path) -> None:
+    import nibabel as nib
+
+    from agezoo.predict.run import predict
+
+    image = write_radiograph(tmp_path / "lateral.dcm", 62.0, seed=5)
+    table = predict("spine_age", [image], tmp_path / "out", weights=trained_spine / "model.pt", save_maps=True)
+    assert table["predicted_age_years"].notna().all()
+    (path,) = (tmp_path / "out" / "overlays" / "maps").glob("*.nii.gz")
+    assert sorted(nib.load(path).shape[:2]) == sorted(SHAPE)
+    with pytest.raises(InputError, match="carried back onto radiographs only"):
+        predict("ct_age", [tmp_path], tmp_path / "ct", weights="phantom", save_maps=True)
