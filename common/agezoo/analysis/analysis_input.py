@@ -190,15 +190,15 @@ def _completed(frame: pd.DataFrame, prediction: str, source: str) -> pd.DataFram
         else:
             columns[name] = as_numbers_or_words(values)
     table = pd.DataFrame(columns)
-    for name in ("age_years", prediction):
-        strange = table[name].notna() & ~table[name].between(*_AGES) & (name == "age_years")
-        if strange.any():
-            raise InputError(
-                f"column {name} has values that cannot be ages in years",
-                source=source,
-                found=f"{int(strange.sum())} outside 0..125, the first {table.loc[strange, name].iloc[0]:g}",
-                remedy="give ages in years (not months, days or a birth year)",
-            )
+    age = table["age_years"]
+    strange = age.notna() & ~age.between(*_AGES)
+    if strange.any():
+        raise InputError(
+            "column age_years has values that cannot be ages in years",
+            source=source,
+            found=f"{int(strange.sum())} outside 0..125, the first {age[strange].iloc[0]:g}",
+            remedy="give ages in years (not months, days or a birth year)",
+        )
     table["fold"] = table["fold"].round().astype("Int64")
     gap = table[prediction] - table["age_years"]
     if prediction == "predicted_age_years" and ((table["gap_years"] - gap).abs() > _SAME_YEARS).any():
