@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[tracking,explain,analysis,test]'
+		--editable '.[tracking,explain,analysis,brain,test]'
 	@touch $@
 
 demo: $(STAMP) ## phantom CT cohort -> datalist -> five-fold cross-validation -> ages of unseen scans -> one HTML page

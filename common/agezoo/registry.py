@@ -32,8 +32,8 @@ class BundleFacts:
     state
         ``"ready"`` or ``"planned"``.
     reader
-        What one image is: ``"volume"`` (a series of slices or a NIfTI file) or ``"radiograph"`` (one projection image:
-        a DICOM file, PNG or JPEG).
+        What one image is: ``"volume"`` (a series of slices or a NIfTI file), ``"brain"`` (such a volume, a T1-weighted
+        MRI of the head or brain) or ``"radiograph"`` (one projection image: a DICOM file, PNG or JPEG).
     saliency
         Method of the pictures that ``agezoo predict`` writes unless another is asked for.
     """
@@ -76,6 +76,8 @@ BUNDLES: dict[str, BundleFacts] = {
             age_range_years=(18.0, 97.0),
             paper="Cheng et al., IEEE TMI 2021, arXiv 2106.03052",
             state="planned",
+            reader="brain",
+            saliency="grad_cam",
         ),
         BundleFacts(
             name="wholebody_mr",

@@ -14,5 +14,8 @@ __getattr__, __all__ = lazy_names(
         "TrainingFigure": "training_figure",
         "TrainingCheckpoint": "training_checkpoint",
         "config_part": "config_parts",
+        "BinCollapse": "bin_collapse",
+        "PlateauSchedule": "plateau_schedule",
+        "EarlyStopping": "early_stopping",
     },
 )

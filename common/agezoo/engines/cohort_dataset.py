@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 class CohortDataset(Dataset):
     """Reads, preprocesses and augments the images of datalist rows.
 
-    Each item holds ``image`` (float32 tensor), ``label`` (age in years, shape (1,), NaN when unknown), ``row`` (index
-    into `data`), ``error`` (empty, or why there is no image) and the short facts that preprocessing added.
+    Each item holds ``image`` (float32 tensor), ``label`` (age in years, shape (1,), NaN when unknown), ``sex`` (see
+    :func:`sex_one_hot`), ``row`` (index into `data`), ``error`` (empty, or why there is no image) and the short facts
+    that preprocessing added.
 
     Preprocessing is deterministic and may be cached on disk; the cache key is made of the image's files (name, size,
     time of change), of the transforms with their settings and of the package's version, so an edited scan or another
@@ -104,7 +105,8 @@ class CohortDataset(Dataset):
                 raise
             if not isinstance(error, AgeZooError):
                 logger.exception("unexpected failure while reading a case")
-            return {**item, "image": torch.zeros(self.image_shape), "error": _reason(error), **_no_facts()}
+            blank = torch.zeros(self.image_shape)
+            return {**item, "image": blank, "sex": sex_one_hot(""), "error": _reason(error), **_no_facts()}
         if self.augmentation is not None:
             if isinstance(self.augmentation, Randomizable):
                 self.augmentation.set_random_state(seed=_mix(self.seed, int(self._epoch[0]), index))
@@ -114,7 +116,8 @@ class CohortDataset(Dataset):
         facts = _facts(prepared)
         notes = [*str(row.get("reading_notes") or "").split("; "), *facts["reading_notes"].split("; ")]
         facts["reading_notes"] = "; ".join(dict.fromkeys(filter(None, notes)))
-        return {**item, **facts, "image": image}
+        sex = sex_one_hot(str(row.get("sex") or facts["header_sex"]))
+        return {**item, **facts, "image": image, "sex": sex}
 
     def _cached(self, row: Mapping[str, Any], cache_dir: Path) -> dict[str, Any]:
         # MONAI's PersistentDataset is not used: it keeps nothing for a nested Compose, fails for ever on a file that a
@@ -141,6 +144,11 @@ class CohortDataset(Dataset):
             if users is None:
                 raise
             raise users from None
+
+
+def sex_one_hot(sex: str) -> torch.Tensor:
+    """Sex as networks take it: float32 (2,), female first, then male; half of each where it is not known."""
+    return torch.tensor({"F": [1.0, 0.0], "M": [0.0, 1.0]}.get(sex, [0.5, 0.5]))
 
 
 def image_kind(row: Mapping[str, Any]) -> str:
@@ -215,5 +223,7 @@ def _facts(prepared: Mapping[str, Any]) -> dict[str, Any]:
         "reading_notes": str(prepared.get("reading_notes", "")),
         "field_of_view_mm": torch.as_tensor([math.nan] * 3 if extent is None else extent, dtype=torch.float32),
         "kind": str(facts.get("kind", "")),
+        "registration_overlap": float(facts.get("registration_overlap", math.nan)),
+        "registration_correlation": float(facts.get("registration_correlation", math.nan)),
         "canvas": torch.as_tensor(CanvasPlacement.unknown() if placement is None else placement, dtype=torch.float32),
     }

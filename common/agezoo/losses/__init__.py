@@ -2,4 +2,13 @@
 
 from agezoo.lazy import lazy_names
 
-__getattr__, __all__ = lazy_names(__name__, {"GaussianNLLLoss": "gaussian_nll", "MeanVarianceLoss": "mean_variance"})
+__getattr__, __all__ = lazy_names(
+    __name__,
+    {
+        "BrainAgeLoss": "brain_age",
+        "CascadeLoss": "brain_age",
+        "GaussianNLLLoss": "gaussian_nll",
+        "MeanVarianceLoss": "mean_variance",
+        "soft_ranks": "soft_rank",
+    },
+)

@@ -13,5 +13,10 @@ __getattr__, __all__ = lazy_names(
         "find_weights": "weights",
         "load_ensemble": "weights",
         "load_strictly": "weights",
+        "ScaleDense": "scale_dense",
+        "TSAN": "tsan",
+        "brain_age_network": "tsan",
+        "fuse": "fused_brain",
+        "start_brain_stage": "brain_start",
     },
 )

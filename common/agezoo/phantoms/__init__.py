@@ -27,5 +27,9 @@ __getattr__, __all__ = lazy_names(
         "simulate_follow_up": "spine_follow_up",
         "write_ct_cohort": "ct_cohort",
         "write_spine_cohort": "spine_cohort",
+        "ensure_brain_cohort": "brain_cohort",
+        "BrainCohortParameters": "brain_plan",
+        "plan_brain_cohort": "brain_plan",
+        "write_brain_cohort": "brain_cohort",
     },
 )

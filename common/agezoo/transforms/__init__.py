@@ -40,5 +40,11 @@ __getattr__, __all__ = lazy_names(
         "ct_projection": "ct",
         "display_views": "display",
         "backproject_map": "backproject",
+        "BrainToMNI": "brain_to_mni",
+        "BrainToMNId": "brain_to_mni",
+        "StandardiseBrain": "standardise_brain",
+        "StandardiseBraind": "standardise_brain",
+        "CascadeAge": "cascade_age",
+        "CascadeAged": "cascade_age",
     },
 )
