@@ -36,6 +36,8 @@ class BundleFacts:
         MRI of the head or brain) or ``"radiograph"`` (one projection image: a DICOM file, PNG or JPEG).
     saliency
         Method of the pictures that ``agezoo predict`` writes unless another is asked for.
+    further_stages
+        Overlays of ``train.json`` that train what stands on its weights (setting ``stage1_weights``), for a cascade.
     """
 
     name: str
@@ -46,6 +48,7 @@ class BundleFacts:
     state: str
     reader: str = "volume"
     saliency: str = "score_cam"
+    further_stages: tuple[str, ...] = ()
 
 
 BUNDLES: dict[str, BundleFacts] = {
@@ -78,6 +81,7 @@ BUNDLES: dict[str, BundleFacts] = {
             state="planned",
             reader="brain",
             saliency="grad_cam",
+            further_stages=("train_stage2",),
         ),
         BundleFacts(
             name="wholebody_mr",

@@ -118,7 +118,7 @@ def cross_validate(
             expected="training rows with at least two folds",
             remedy="build the datalist with agezoo datalist ... --folds 5",
         )
-    check_settings(bundle, ["train.json", *configs], overrides or {})
+    check_settings(bundle, ["train.json", *configs, *bundle_facts(bundle).further_stages], overrides or {})
     if (overrides or {}).get("keep", "last") != "last":
         raise InputError(
             "cross-validation keeps the weights of the last epoch",

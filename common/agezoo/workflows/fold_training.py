@@ -17,6 +17,7 @@ from tqdm import tqdm
 from agezoo.child_processes import children_with_threads
 from agezoo.engines.training_checkpoint import training_is_complete
 from agezoo.errors import InputError
+from agezoo.registry import bundle_facts
 from agezoo.workflows.bundle_run import run_bundle, setting_value
 
 logger = logging.getLogger(__name__)
@@ -47,10 +48,46 @@ class FoldTraining:
     @property
     def is_complete(self) -> bool:
         """Whether the fold was trained to its end before."""
+        return self.stages()[-1].is_complete
+
+    def stages(self) -> list[_Stage]:
+        """The trainings that make the fold's weights, one behind the other: several for a cascade."""
+        overlays = bundle_facts(self.bundle).further_stages
+        folders = [*(self.folder / f"stage{number}" for number, _ in enumerate(overlays, 1)), self.folder]
+        stages: list[_Stage] = []
+        for folder, overlay in zip(folders, (None, *overlays), strict=True):
+            configs = ("train.json", *self.configs, *([overlay] if overlay else []))
+            settings: dict[str, Any] = {"stage1_weights": folders[0] / "model.pt"} if overlay else {}
+            if overlays and "run_name" in self.overrides:
+                # MLflow goes on in a run of the same name.
+                settings["run_name"] = f"{self.overrides['run_name']}, stage {len(stages) + 1}"
+            stages.append(_Stage(configs, folder, settings))
+        return stages
+
+    def epochs_planned(self) -> int:
+        """Epochs of all stages together."""
+        return sum(
+            int(setting_value(self.bundle, stage.configs, "max_epochs", self.overrides)) for stage in self.stages()
+        )
+
+    def epochs_done(self) -> int:
+        """Epochs that the fold has behind it, from its histories."""
+        return sum(stage.epochs_done() for stage in self.stages())
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One run of ``training`` within a fold: its configs, its folder and the settings that it alone has."""
+
+    configs: tuple[str, ...]
+    folder: Path
+    settings: Mapping[str, Any]
+
+    @property
+    def is_complete(self) -> bool:
         return (self.folder / "complete.json").is_file() and (self.folder / "model.pt").is_file()
 
     def epochs_done(self) -> int:
-        """Epochs that the fold has behind it, from its history."""
         history = self.folder / "training_history.csv"
         return max(0, len(history.read_text().splitlines()) - 1) if history.is_file() else 0
 
@@ -86,10 +123,10 @@ def train_folds(trainings: Sequence[FoldTraining], *, jobs: int = 1) -> None:
             logger.info(train_fold(training))
         return
     context = multiprocessing.get_context("spawn")
-    epochs = int(setting_value(todo[0].bundle, ["train.json", *todo[0].configs], "max_epochs", todo[0].overrides))
+    epochs = sum(training.epochs_planned() for training in todo)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     with (
-        tqdm(total=epochs * len(todo), desc=f"training {len(todo)} folds", unit="epoch", disable=None) as bar,
+        tqdm(total=epochs, desc=f"training {len(todo)} folds", unit="epoch", disable=None) as bar,
         children_with_threads(threads),
         ProcessPoolExecutor(min(jobs, len(todo)), mp_context=context) as pool,
     ):
@@ -108,27 +145,34 @@ def train_folds(trainings: Sequence[FoldTraining], *, jobs: int = 1) -> None:
 
 def train_fold(training: FoldTraining) -> str:
     """Train one fold through ``monai.bundle run training``; return a line that says how it went."""
+    stages = training.stages()
+    for stage in stages:
+        if not stage.is_complete:
+            _train_stage(training, stage)
+    validation = json.loads((stages[-1].folder / "complete.json").read_text())["validation"]
+    return f"fold {training.fold}: " + ", ".join(f"{name} {value:.2f}" for name, value in validation.items())
+
+
+def _train_stage(training: FoldTraining, stage: _Stage) -> None:
     settings: dict[str, Any] = {
         **training.overrides,
+        **stage.settings,
         "fold": training.fold,
-        "ckpt_dir": training.folder,
-        "output_dir": training.folder,
+        "ckpt_dir": stage.folder,
+        "output_dir": stage.folder,
     }
     run_bundle(
         training.bundle,
         "training",
-        ["train.json", *training.configs],
+        stage.configs,
         overrides=settings,
         tracking=training.tracking,
         verbose=training.verbose,
         added=("tracking_uri",),
     )
-    record = json.loads((training.folder / "model.json").read_text())
-    if not training_is_complete(training.folder, int(record["epoch"])):
-        raise InputError(
-            "the training of the fold did not finish", source=training.folder, remedy="run the command again"
-        )
+    record = json.loads((stage.folder / "model.json").read_text())
+    if not training_is_complete(stage.folder, int(record["epoch"])):
+        raise InputError("the training of the fold did not finish", source=stage.folder, remedy="run the command again")
     result = {"epoch": record["epoch"], "validation": record["validation"]}
-    (training.folder / "complete.json").write_text(json.dumps(result))
-    (training.folder / "last.pt").unlink()
-    return f"fold {training.fold}: " + ", ".join(f"{name} {value:.2f}" for name, value in record["validation"].items())
+    (stage.folder / "complete.json").write_text(json.dumps(result))
+    (stage.folder / "last.pt").unlink()
