@@ -102,7 +102,7 @@ def case_lines(
                     final = False
             lines.append(line)
             step()
-    for place, prediction in zip(places, predictor.predict(images), strict=True):
+    for place, prediction in zip(places, predictor.predict(images, [item["sex"]] * len(images)), strict=True):
         lines[place].update(prediction)
         if prediction["predicted_age_years"] is None:
             lines[place]["error"] = "the network gave no finite age"
