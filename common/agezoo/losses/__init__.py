@@ -9,6 +9,7 @@ __getattr__, __all__ = lazy_names(
         "CascadeLoss": "brain_age",
         "GaussianNLLLoss": "gaussian_nll",
         "MeanVarianceLoss": "mean_variance",
+        "SorterRanks": "sorter_rank",
         "soft_ranks": "soft_rank",
     },
 )
