@@ -42,6 +42,7 @@ __getattr__, __all__ = lazy_names(
         "backproject_map": "backproject",
         "BrainToMNI": "brain_to_mni",
         "BrainToMNId": "brain_to_mni",
+        "mni_shape": "brain.template",
         "StandardiseBrain": "standardise_brain",
         "StandardiseBraind": "standardise_brain",
         "CascadeAge": "cascade_age",
