@@ -4,12 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := demo
 DEMO_SPINE := demo-spine
+DEMO_BRAIN := demo-brain
 STAMP  := $(VENV)/.installed
 # Some libraries ask for one thread per core in every process; more only makes them wait for each other.
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-spine test test-slow lint format bench clean
+.PHONY: help demo demo-spine demo-brain test test-slow lint format bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -30,6 +31,9 @@ demo: $(STAMP) ## phantom CT cohort -> datalist -> five-fold cross-validation ->
 demo-spine: $(STAMP) ## phantom radiographs and DXA images -> cross-validation -> fine-tuning -> survival analysis (longer)
 	@JOBS=$(JOBS) scripts/demo_spine.sh $(BIN)/agezoo $(DEMO_SPINE)
 
+demo-brain: $(STAMP) ## phantom brains -> two-stage cross-validation -> diagnosis; phantom heads -> registration -> ages (longer)
+	@JOBS=$(JOBS) scripts/demo_brain.sh $(BIN)/agezoo $(DEMO_BRAIN)
+
 test: lint ## lint, type check and tests (set AGEZOO_SAMPLE_DATA to try real sample files as well)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" -q
 
@@ -49,4 +53,4 @@ bench: $(STAMP) ## time and memory against straightforward implementations, side
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what demo and the bundles wrote (not .venv)
-	rm -rf $(DEMO) $(DEMO_SPINE) bundles/*/eval bundles/*/phantom .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(DEMO) $(DEMO_SPINE) $(DEMO_BRAIN) bundles/*/eval bundles/*/phantom .pytest_cache .mypy_cache .ruff_cache
