@@ -9,7 +9,10 @@ from agezoo.errors import InputError
 
 
 def foreground(image: np.ndarray, *, background_value: float = 0.0) -> np.ndarray:
-    """Boolean mask of the patient: brighter than the background, with enclosed holes filled.
+    """Boolean mask of the patient: everything but the background that reaches the image's border.
+
+    Other values than the background's belong to the patient, lower ones too: a standardised brain lies around 0, on a
+    background of exactly 0. So do holes that are enclosed on all sides.
 
     Parameters
     ----------
@@ -18,7 +21,7 @@ def foreground(image: np.ndarray, *, background_value: float = 0.0) -> np.ndarra
     background_value
         What preprocessing writes outside the patient.
     """
-    return ndimage.binary_fill_holes(np.asarray(image) > background_value)
+    return ndimage.binary_fill_holes(np.asarray(image) != background_value)
 
 
 def mask_background(saliency: np.ndarray, image: np.ndarray, *, background_value: float = 0.0) -> np.ndarray:
@@ -47,10 +50,10 @@ def background_share(saliency: np.ndarray, image: np.ndarray, *, background_valu
 
 
 def _matching_foreground(saliency: np.ndarray, image: np.ndarray, background_value: float) -> np.ndarray:
-    array = np.asarray(image)
-    if array.ndim == np.ndim(saliency) + 1:
-        array = array.max(axis=0)
-    inside = foreground(array, background_value=background_value)
+    differs = np.asarray(image) != background_value
+    if differs.ndim == np.ndim(saliency) + 1:
+        differs = differs.any(axis=0)
+    inside = foreground(differs, background_value=False)
     if inside.shape != np.shape(saliency):
         raise InputError("map and image differ in shape", found=np.shape(saliency), expected=inside.shape)
     return inside

@@ -18,16 +18,16 @@ from matplotlib.figure import Figure
 
 from agezoo.data.atomic import written_atomically
 from agezoo.errors import InputError
+from agezoo.explain.grey_window import as_shown
+from agezoo.explain.panel_grid import MARGIN_INCHES, place_panels
 from agezoo.explain.view_layout import PROJECTIONS, FieldOfView, ViewLayout, split_projections
 
 __all__ = ["case_overlay_figure", "split_projections", "write_case_overlay"]
 
 # Strongest opacity of the heat map: bone stays visible under the brightest colour.
 _MOST_OPAQUE = 0.62
-_WIDEST_PANELS_INCHES = 9.5
 # The phantom banner fits into one line.
 _NARROWEST_INCHES = 5.4
-_MARGIN_INCHES = 0.35
 _COLOUR_BAR_INCHES = 0.95
 _TITLE_LINE_INCHES = 0.24
 
@@ -48,8 +48,8 @@ def case_overlay_figure(
     Parameters
     ----------
     image
-        The network's input, of a shape that the layout knows. Grey runs from its 1st to its 99.5th percentile inside
-        the patient, so that one piece of metal does not darken everything else.
+        The network's input, of a shape that the layout knows; its grey is chosen by
+        :func:`agezoo.explain.grey_window.as_shown`.
     saliency
         Map of the same shape, 0..1 or -1..1; opacity grows with the magnitude. None shows the anatomy alone.
     title_lines
@@ -57,8 +57,8 @@ def case_overlay_figure(
     banner
         A warning that must not be missed, for example that the weights come from phantoms.
     layout
-        Which views the image holds: :data:`~agezoo.explain.view_layout.PROJECTIONS` or
-        :data:`~agezoo.explain.view_layout.LATERAL`.
+        Which views the image holds: :data:`~agezoo.explain.view_layout.PROJECTIONS`,
+        :data:`~agezoo.explain.view_layout.LATERAL`, or one of a volume from :mod:`agezoo.explain.volume_layout`.
     field_of_view_mm
         Extent of the image towards left, front and head, in mm, which gives the true proportions. None shows square
         pixels, and says so where that is not how the image is stored. A lateral view does not look at the first.
@@ -77,56 +77,48 @@ def case_overlay_figure(
     InputError
         If the image has not the layout's shape, the map's shape differs, or the field of view is not positive.
     """
-    views = layout.split(image)
+    shown, window = as_shown(image)
+    views = layout.split(shown)
     heats: tuple[np.ndarray | None, ...] = (None,) * len(views)
     if saliency is not None:
         heats = layout.split(saliency)
         if heats[0] is None or heats[0].shape != views[0].shape:
             raise InputError("map and image differ in shape", found=np.shape(saliency), expected=np.shape(image))
         signed = bool(np.min(saliency) < 0) if signed is None else signed
-    widths, height, to_scale = layout.extents(views[0].shape, field_of_view_mm)
-
-    inches_per_unit = min(layout.tallest_inches / height, _WIDEST_PANELS_INCHES / sum(widths))
-    panel_widths = [width * inches_per_unit for width in widths]
-    panel_height = height * inches_per_unit
+    sizes, to_scale = layout.extents([view.shape for view in views], field_of_view_mm)
     bar_inches = _COLOUR_BAR_INCHES if saliency is not None else 0.0
-    total_width = max(sum(panel_widths) + (len(views) + 1) * _MARGIN_INCHES + bar_inches, _NARROWEST_INCHES)
+    panels = place_panels(sizes, columns=layout.columns, tallest_inches=layout.tallest_inches)
+    total_width = max(panels.width + 2 * MARGIN_INCHES + bar_inches, _NARROWEST_INCHES)
     # About 12 characters of 10-point text fit into an inch.
     lines = [part for line in title_lines for part in textwrap.wrap(line, int(total_width * 11)) or [""]]
     banner_lines = textwrap.wrap(banner, int(total_width * 11)) if banner else []
     head_inches = _TITLE_LINE_INCHES * (len(lines) + len(banner_lines)) + 0.38
     foot_inches = 0.3
-    total_height = head_inches + panel_height + foot_inches
+    total_height = head_inches + panels.height + foot_inches
 
     figure = Figure(figsize=(total_width, total_height), facecolor="white")
     FigureCanvasAgg(figure)
-    window = _grey_window(np.asarray(image))
-    used_width = sum(panel_widths) + (len(views) - 1) * _MARGIN_INCHES + bar_inches
-    left = (total_width - used_width) / 2
+    left = (total_width - panels.width - bar_inches) / 2
+
+    def add_axes(x: float, y: float, width: float, height: float) -> Axes:
+        """Axes from inches, counted from the panels' lower left corner."""
+        box = ((left + x) / total_width, (foot_inches + y) / total_height, width / total_width, height / total_height)
+        return figure.add_axes(box)
+
     colours = _colours(bool(signed))
     limits = Normalize(-1 if signed else 0, 1)
-    for view, heat, width_inches, width, ends, name in zip(
-        views, heats, panel_widths, widths, layout.ends, layout.names, strict=True
-    ):
-        box = (left / total_width, foot_inches / total_height, width_inches / total_width)
-        axes = figure.add_axes((*box, panel_height / total_height))
+    for index, (view, heat, (width, height), box) in enumerate(zip(views, heats, sizes, panels.boxes, strict=True)):
+        axes = add_axes(*box)
         extent = (0.0, width, 0.0, height)
         axes.imshow(view, cmap="gray", vmin=window[0], vmax=window[1], extent=extent, interpolation="bilinear")
         if heat is not None:
             axes.imshow(heat, cmap=colours, norm=limits, extent=extent, interpolation="bilinear")
-        _mark(axes, *ends)
-        axes.set_title(name, fontsize=9, pad=3)
-        left += width_inches + _MARGIN_INCHES
+        _mark(axes, layout.ends[index], layout.tops[index] if layout.tops else ("", ""))
+        if layout.crosshairs:
+            _draw_crosshair(axes, *layout.crosshairs[index], extent)
+        axes.set_title(layout.names[index], fontsize=9 if layout.columns is None else 7, pad=3)
     if saliency is not None:
-        bar_left = left - _MARGIN_INCHES + 0.12
-        bar_axes = figure.add_axes(
-            (
-                bar_left / total_width,
-                (foot_inches + 0.15 * panel_height) / total_height,
-                0.14 / total_width,
-                0.7 * panel_height / total_height,
-            )
-        )
+        bar_axes = add_axes(panels.width + 0.12, 0.15 * panels.height, 0.14, 0.7 * panels.height)
         # The colours are see-through; grey beneath them shows what they look like over tissue.
         bar_axes.set_facecolor("0.35")
         bar = figure.colorbar(ScalarMappable(limits, colours), cax=bar_axes)
@@ -173,15 +165,6 @@ def write_case_overlay(
     return target
 
 
-def _grey_window(image: np.ndarray) -> tuple[float, float]:
-    inside = image[image > 0]
-    if inside.size == 0:
-        return 0.0, 1.0
-    low, high = np.percentile(inside, (1, 99.5))
-    # Air around the patient must stay black even where the patient is evenly grey.
-    return min(float(low), 0.9 * float(high)), max(float(high), 1e-6)
-
-
 def _colours(signed: bool) -> Colormap:
     """Perceptually uniform colours whose opacity grows with the magnitude."""
     steps = np.linspace(-1 if signed else 0, 1, 256)
@@ -190,19 +173,21 @@ def _colours(signed: bool) -> Colormap:
     return ListedColormap(colours, name="saliency")
 
 
-def _mark(axes: Axes, left_end: str, right_end: str) -> None:
+def _mark(axes: Axes, ends: tuple[str, str], tops: tuple[str, str]) -> None:
     axes.set_facecolor("black")
     axes.set_xticks([])
     axes.set_yticks([])
-    style: dict[str, Any] = {
-        "transform": axes.transAxes,
-        "color": "#ffd75f",
-        "fontsize": 11,
-        "fontweight": "bold",
-        "va": "center",
-    }
-    axes.text(0.03, 0.5, left_end, ha="left", **style)
-    axes.text(0.97, 0.5, right_end, ha="right", **style)
+    style: dict[str, Any] = {"transform": axes.transAxes, "color": "#ffd75f", "fontsize": 11, "fontweight": "bold"}
+    axes.text(0.03, 0.5, ends[0], ha="left", va="center", **style)
+    axes.text(0.97, 0.5, ends[1], ha="right", va="center", **style)
+    axes.text(0.5, 0.97, tops[0], ha="center", va="top", **style)
+    axes.text(0.5, 0.03, tops[1], ha="center", va="bottom", **style)
+
+
+def _draw_crosshair(axes: Axes, from_left: float, from_top: float, extent: tuple[float, float, float, float]) -> None:
+    style: dict[str, Any] = {"color": "#7fd4ff", "linewidth": 0.6, "alpha": 0.7, "linestyle": (0, (4, 3))}
+    axes.axvline(from_left * extent[1], **style)
+    axes.axhline((1 - from_top) * extent[3], **style)
 
 
 def _write_head(figure: Figure, lines: list[str], banner_lines: list[str], total_height: float) -> None:

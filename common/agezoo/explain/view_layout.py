@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,29 +24,39 @@ class ViewLayout:
     ends
         Letters at the viewer's left and right edge of each view; empty where the direction is not known.
     split
-        From an image of the network's shape to its views, head up.
+        From an image of the network's shape to its views, head up; views may differ in shape.
     extents_mm
-        Width of each view, and their common height, from the field of view towards left, front and head in mm.
+        Width and height of each view, from the field of view towards left, front and head in mm.
     note
         Line under the picture.
     square_pixels
         Without a field of view the proportions are right all the same.
     tallest_inches
-        Limit of a view's height in a picture.
+        Limit of the views' height in a picture, all rows together.
+    tops
+        Letters at the upper and lower edge of each view; empty where nobody needs them.
+    crosshairs
+        Per view the point through which the others cut, as shares of its width from the left and of its height from
+        the top; empty where there is none.
+    columns
+        Views in a row of the picture; None puts all into one.
     """
 
     names: tuple[str, ...]
     ends: tuple[tuple[str, str], ...]
     split: Callable[[np.ndarray], tuple[np.ndarray, ...]]
-    extents_mm: Callable[[FieldOfView], tuple[tuple[float, ...], float]]
+    extents_mm: Callable[[FieldOfView], tuple[tuple[float, float], ...]]
     note: str
     square_pixels: bool
     tallest_inches: float
+    tops: tuple[tuple[str, str], ...] = ()
+    crosshairs: tuple[tuple[float, float], ...] = ()
+    columns: int | None = None
 
     def extents(
-        self, view_shape: tuple[int, ...], field_of_view_mm: FieldOfView | None
-    ) -> tuple[tuple[float, ...], float, bool]:
-        """Width of each view, their height, and whether both are to scale.
+        self, view_shapes: Sequence[tuple[int, ...]], field_of_view_mm: FieldOfView | None
+    ) -> tuple[tuple[tuple[float, float], ...], bool]:
+        """Width and height of each view, and whether they are to scale.
 
         Raises
         ------
@@ -54,11 +64,11 @@ class ViewLayout:
             If a length that is needed is not positive.
         """
         if field_of_view_mm is None:
-            return (float(view_shape[1]),) * len(self.names), float(view_shape[0]), self.square_pixels
-        widths, height = self.extents_mm(field_of_view_mm)
-        if not min(*widths, height) > 0:
+            return tuple((float(columns), float(rows)) for rows, columns in view_shapes), self.square_pixels
+        sizes = self.extents_mm(field_of_view_mm)
+        if not min(length for size in sizes for length in size) > 0:
             raise InputError("the field of view must be positive", found=field_of_view_mm, expected="lengths in mm")
-        return widths, height, True
+        return sizes, True
 
 
 def split_projections(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +111,7 @@ PROJECTIONS = ViewLayout(
     names=("coronal", "sagittal"),
     ends=(("R", "L"), ("A", "P")),
     split=split_projections,
-    extents_mm=lambda mm: ((float(mm[0]), float(mm[1])), float(mm[2])),
+    extents_mm=lambda mm: ((float(mm[0]), float(mm[2])), (float(mm[1]), float(mm[2]))),
     note="radiological view: patient's left at the viewer's right",
     square_pixels=False,
     tallest_inches=5.2,
@@ -112,7 +122,7 @@ LATERAL = ViewLayout(
     names=("lateral",),
     ends=(("", ""),),
     split=_one_view,
-    extents_mm=lambda mm: ((float(mm[1]),), float(mm[2])),
+    extents_mm=lambda mm: ((float(mm[1]), float(mm[2])),),
     note="lateral view, bone bright; which side is the front is not known",
     square_pixels=True,
     tallest_inches=7.0,
