@@ -54,7 +54,11 @@ def test_gaps_are_prediction_minus_age() -> None:
 
 
 def test_results_without_a_column_of_the_contract_follow_it_where_they_are_known() -> None:
-    results = {"expected_age_years": 43.2, "calibrated_sd_years": 5.0, "gap_z": 0.7, "interval_level": 0.8}
+    results = {
+        "expected_age_years": 43.2, "first_stage_age_years": 41.0, "discretised_age_years": 40.0,
+        "calibrated_sd_years": 5.0, "gap_z": 0.7, "interval_level": 0.8,
+        "registration_overlap": 0.95, "registration_correlation": 0.9,
+    }  # fmt: skip
     row = prediction_row(KNOWN, predicted_age_years=43, modality="vfa", **results)
     assert {name: row[name] for name in row if name not in COLUMNS} == {**results, "modality": "vfa"}
     assert set(prediction_row(KNOWN, predicted_age_years=43)) == set(COLUMNS)
@@ -62,6 +66,23 @@ def test_results_without_a_column_of_the_contract_follow_it_where_they_are_known
     listed = {**KNOWN, "covariates": {"gap_z": 9.0, "modality": "radiograph"}}
     row = prediction_row(listed, predicted_age_years=43)
     assert (row["covariate_gap_z"], row["modality"]) == (9.0, "radiograph")
+
+
+def test_a_cascade_and_its_registration_come_back_from_disk(tmp_path: Path) -> None:
+    """Beside a person of whom they are not known; with the digits that mean something."""
+    full = prediction_row(
+        {"image": "a.nii.gz", "subject_id": "a", "age_years": 60.0}, predicted_age_years=61.25,
+        first_stage_age_years=63.75, discretised_age_years=65.0,
+        registration_overlap=0.95123456, registration_correlation=0.875,
+    )  # fmt: skip
+    bare = prediction_row({"image": "b.nii.gz", "subject_id": "b", "age_years": 60.0}, predicted_age_years=61.25)
+    path = write_predictions([bare, full], tmp_path)
+    names = ["first_stage_age_years", "discretised_age_years", "registration_overlap", "registration_correlation"]
+    for file in (path, path.with_suffix(".parquet")):
+        table = read_predictions(file)
+        assert table.loc[0, names].tolist() == [63.75, 65.0, 0.9512, 0.875]
+        assert table.loc[1, names].isna().all()
+        assert list(table.columns[-4:]) == names
 
 
 def test_stand_ins_of_a_dataset_become_empty_cells_again() -> None:

@@ -24,6 +24,7 @@ from agezoo.engines import CohortDataset, PredictionWriter
 from agezoo.engines.prediction_writer import number
 from agezoo.errors import InputError
 from agezoo.networks.weights import WeightsFile
+from agezoo.transforms.cascade_age import CascadeAged
 from agezoo.transforms.gaussian_age import GaussianAged
 
 
@@ -361,6 +362,18 @@ def test_the_unrounded_age_has_a_column_where_the_head_gives_it(rows: list[dict[
     row = writer.case_row(case, output)
     assert (row["predicted_age_years"], row["expected_age_years"]) == (63.0, pytest.approx(62.51))
     assert "expected_age_years" not in writer.case_row(case, {"predicted_age_years": torch.tensor([63.0])})
+
+
+def test_a_cascades_first_stage_and_the_registration_have_columns_where_they_are_known(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    writer = PredictionWriter(rows, tmp_path / "out", "brain_tsan", "0.1.0")
+    names = ["first_stage_age_years", "discretised_age_years", "registration_overlap", "registration_correlation"]
+    case = {"row": 0, "error": "", "registration_overlap": torch.tensor(0.9375), "registration_correlation": 0.5}
+    row = writer.case_row(case, CascadeAged()({"pred": torch.tensor([63.5, 65.0, 66.25])}))
+    assert [row["predicted_age_years"], *(row[name] for name in names)] == [63.5, 66.25, 65.0, 0.9375, 0.5]
+    unknown = {"row": 0, "error": "", "registration_overlap": math.nan, "registration_correlation": math.nan}
+    assert not set(names) & set(writer.case_row(unknown, CascadeAged()({"pred": torch.tensor([63.5])})))
 
 
 @pytest.mark.parametrize(

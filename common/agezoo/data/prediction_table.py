@@ -55,7 +55,16 @@ YEARS_COLUMNS: tuple[str, ...] = tuple(name for name in COLUMNS if name.endswith
 TEXT_COLUMNS: tuple[str, ...] = tuple(name for name in COLUMNS if name not in (*YEARS_COLUMNS, "fold"))
 _OWN_TEXT = ("group", "site")
 _OWN_NUMBERS = ("time_years", "event")
-_RESULTS = ("expected_age_years", "calibrated_sd_years", "gap_z", "interval_level")
+_REGISTRATION = ("registration_overlap", "registration_correlation")
+_RESULTS = (
+    "expected_age_years",
+    "first_stage_age_years",
+    "discretised_age_years",
+    "calibrated_sd_years",
+    "gap_z",
+    "interval_level",
+    *_REGISTRATION,
+)
 """Optional columns that only a prediction may fill: in one table a column must not mean two things."""
 _DECIMALS = 4
 _KEY = ["subject_id", "session", "image"]
@@ -72,9 +81,13 @@ def prediction_row(
     upper_years: float | None = None,
     corrected_age_years: float | None = None,
     expected_age_years: float | None = None,
+    first_stage_age_years: float | None = None,
+    discretised_age_years: float | None = None,
     calibrated_sd_years: float | None = None,
     gap_z: float | None = None,
     interval_level: float | None = None,
+    registration_overlap: float | None = None,
+    registration_correlation: float | None = None,
     modality: str | None = None,
     qc: str | None = None,
     qc_reasons: Sequence[str] | str = (),
@@ -101,12 +114,17 @@ def prediction_row(
         Prediction after bias correction.
     expected_age_years
         Prediction before rounding, of heads that round.
+    first_stage_age_years, discretised_age_years
+        Of a cascade: what its first stage predicts, and the multiple of some years next to it from which the second
+        stage goes on.
     calibrated_sd_years
         SD that was brought to the size of the errors of people on whom the model was not trained.
     gap_z
         Gap in SDs of the gaps of people of the same age.
     interval_level
         Share of people whose age the interval shall hold, where it is not 0.9.
+    registration_overlap, registration_correlation
+        How well the image was brought onto the template: Dice of the masks, correlation of the intensities.
     modality
         Kind of image, for bundles that read several.
     qc
@@ -167,9 +185,13 @@ def prediction_row(
     values |= {name: value for name, value in own.items() if value is not None}
     optional: dict[str, Any] = {
         "expected_age_years": number_cell(expected_age_years),
+        "first_stage_age_years": number_cell(first_stage_age_years),
+        "discretised_age_years": number_cell(discretised_age_years),
         "calibrated_sd_years": number_cell(calibrated_sd_years),
         "gap_z": number_cell(gap_z),
         "interval_level": number_cell(interval_level),
+        "registration_overlap": number_cell(registration_overlap),
+        "registration_correlation": number_cell(registration_correlation),
         "modality": text_cell(modality),
     }
     values |= {name: value for name, value in optional.items() if value is not None}
@@ -198,7 +220,7 @@ def write_predictions(
 
 
 def as_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
-    """Rows as a sorted table with every column of :data:`COLUMNS`, fixed types and years rounded to 4 decimals."""
+    """Rows as a sorted table with every column of :data:`COLUMNS`, fixed types, years and overlaps with 4 decimals."""
     if isinstance(rows, pd.DataFrame):
         rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
     names = [*COLUMNS, *dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)]
@@ -220,7 +242,7 @@ def _typed(name: str, values: list[Any]) -> pd.Series:
         or (known and is_number and name not in (*TEXT_COLUMNS, *_OWN_TEXT))
     ):
         numbers = pd.Series([np.nan if value is None else float(value) for value in values], dtype="float64")
-        return numbers.round(_DECIMALS) if name.endswith("_years") else numbers
+        return numbers.round(_DECIMALS) if name.endswith("_years") or name in _REGISTRATION else numbers
     return pd.Series([None if value is None else str(value) for value in values], dtype="str")
 
 

@@ -20,14 +20,17 @@ from agezoo.networks.weights import WeightsFile, ensemble_origin, ensemble_sha25
 _log = logging.getLogger(__name__)
 
 _STATED_LEVEL = 0.9
+_OF_SOME_HEADS = ("expected_age_years", "first_stage_age_years", "discretised_age_years")
+_OF_SOME_IMAGES = ("registration_overlap", "registration_correlation")
 
 
 class PredictionWriter:
     """Writes one row per case, safe on disk as soon as its batch is done, and the whole table at the end.
 
     It expects the evaluator's postprocessing to have put ``predicted_age_years``, ``aleatoric_sd_years`` and
-    ``epistemic_sd_years`` (and ``expected_age_years``, if the head rounds) beside the prediction, and the items to come
-    from :class:`agezoo.engines.CohortDataset`. The calibration file beside the weights, if there is one that was fitted
+    ``epistemic_sd_years`` beside the prediction (and ``expected_age_years``, if the head rounds,
+    ``first_stage_age_years`` and ``discretised_age_years``, if it is a cascade's), and the items to come from
+    :class:`agezoo.engines.CohortDataset`. The calibration file beside the weights, if there is one that was fitted
     for them, adds interval, corrected age and calibrated SD, except to people whom it was fitted on.
     In a distributed run each rank keeps its own rows and rank 0 writes them all, each case once.
 
@@ -127,9 +130,10 @@ class PredictionWriter:
             return prediction_row(row, error=error, qc="fail", modality=modality, **self.constant)
         values: dict[str, Any] = {
             "predicted_age_years": predicted,
-            "expected_age_years": number(output.get("expected_age_years")),
+            **{name: number(output.get(name)) for name in _OF_SOME_HEADS},
             "aleatoric_sd_years": number(output.get("aleatoric_sd_years")),
             "epistemic_sd_years": number(output.get("epistemic_sd_years")),
+            **{name: number(case.get(name)) for name in _OF_SOME_IMAGES},
             "modality": modality,
         }
         added, doubts = self._calibrated({**(row.get("covariates") or {}), **row}, values)

@@ -26,7 +26,14 @@ _FIRST_STEPS: dict[str, type[MapTransform]] = {
     "brain": LoadVolumed,
     "radiograph": LoadRadiographd,
 }
-_RESULTS = ("predicted_age_years", "expected_age_years", "aleatoric_sd_years", "epistemic_sd_years")
+_RESULTS = (
+    "predicted_age_years",
+    "expected_age_years",
+    "first_stage_age_years",
+    "discretised_age_years",
+    "aleatoric_sd_years",
+    "epistemic_sd_years",
+)
 
 
 class BundlePredictor:
@@ -130,7 +137,8 @@ class BundlePredictor:
         -------
         list of dict
             ``predicted_age_years``, ``expected_age_years`` (before rounding, of heads that round),
-            ``aleatoric_sd_years`` and ``epistemic_sd_years``.
+            ``first_stage_age_years`` and ``discretised_age_years`` (of cascades), ``aleatoric_sd_years`` and
+            ``epistemic_sd_years``.
         """
         given = [sex_one_hot("")] * len(images) if sexes is None else list(sexes)
         results: list[dict[str, float | None]] = []
