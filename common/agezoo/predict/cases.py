@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agezoo.data.brain_search import ACCEPTED as BRAINS
+from agezoo.data.brain_search import find_brains
 from agezoo.data.datalist import SECTIONS, listed_image, load_datalist
 from agezoo.data.radiograph_picture import PICTURE_SUFFIXES
 from agezoo.data.radiograph_search import find_radiographs
@@ -17,7 +19,7 @@ from agezoo.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-READERS = ("volume", "radiograph")
+READERS = ("volume", "radiograph", "brain")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 NEVER_DICOM = (".json", ".csv", ".tsv", ".txt", ".md", ".png", ".jpg", ".html", ".pdf", ".parquet")
 
@@ -32,11 +34,13 @@ def find_cases(
     inputs
         DICOM folders (each study in them is a case), NIfTI files or folders of them, single DICOM files, or datalists
         (``.json``, every section). With reader ``"radiograph"``: DICOM, PNG, JPEG and TIFF files, or folders of them.
+        With reader ``"brain"`` also BIDS datasets and FSL's output folders, see
+        :func:`agezoo.data.brain_search.find_brains`.
     modality
         DICOM modality to look for; radiographs are known by more than that, so it does not matter for them.
     reader
-        What one image is, see :class:`agezoo.registry.BundleFacts`: ``"volume"``, or ``"radiograph"``, with which every
-        image file is a case of its own, however many a study holds.
+        What one image is, see :class:`agezoo.registry.BundleFacts`: ``"volume"``; ``"radiograph"``, with which every
+        image file is a case of its own, however many a study holds; or ``"brain"``, a T1-weighted MRI of the head.
     progress
         Show a progress bar while DICOM headers are read, on a terminal.
 
@@ -46,7 +50,8 @@ def find_cases(
         At least ``image`` and ``listed_image``, ``subject_id`` (the file's or folder's name as the user gave it, never
         a name or number from a DICOM header), and ``error`` for a study without a usable series, an image that is no
         lateral spine, or an input that does not exist or holds no case, so that the other inputs are predicted all
-        the same. Radiographs have ``modality`` where the header tells: ``"radiograph"`` or ``"vfa"``.
+        the same. Radiographs have ``modality`` where the header tells: ``"radiograph"`` or ``"vfa"``. Brains of a BIDS
+        dataset are called ``sub-<label>`` and have ``session`` where the name has one.
     """
     if reader not in READERS:
         raise ValueError(f"reader must be one of {READERS}, got {reader!r}")
@@ -81,6 +86,8 @@ def read_cases(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _expected(modality: str, reader: str) -> str:
+    if reader == "brain":
+        return BRAINS
     if reader == "radiograph":
         return "DICOM, PNG, JPEG or TIFF images, in any subfolder"
     return f"DICOM slices of modality {modality} or .nii / .nii.gz files, in any subfolder"
@@ -92,7 +99,26 @@ def _cases_of(given: Path, modality: str, reader: str, progress: bool) -> list[d
     if given.is_file() and given.suffix == ".json":
         datalist = load_datalist(given)
         return [row for section in SECTIONS for row in datalist.rows(section)]
+    if reader == "brain":
+        return _brains(given, progress)
     return _radiographs(given, progress) if reader == "radiograph" else _volumes(given, modality, progress)
+
+
+def _brains(given: Path, progress: bool) -> list[dict[str, Any]]:
+    search = find_brains(given, progress=progress)
+    rows = []
+    for brain in search.brains:
+        one_file = len(brain.files) == 1 and brain.facts is None
+        row = _row(brain.files[0] if one_file else list(brain.files), brain.listed, brain.subject_id)
+        if brain.session:
+            row["session"] = brain.session
+        row["reading_notes"] = "; ".join(brain.notes)
+        if brain.error:
+            row["error"] = brain.error
+        rows.append(row)
+    for reason, count in search.left_out.items():
+        logger.info("%s: left out: %d x %s", given, count, reason)
+    return rows
 
 
 def _radiographs(given: Path, progress: bool) -> list[dict[str, Any]]:
@@ -160,5 +186,5 @@ def _make_unique(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         key = (str(row["subject_id"]), str(row.get("session") or ""))
         seen[key] = seen.get(key, 0) + 1
-        if seen[key] > 1 and "age_years" not in row:
+        if seen[key] > 1 and "fold" not in row:
             row["subject_id"] = f"{row['subject_id']}_{seen[key]}"
