@@ -33,6 +33,9 @@ _OTHER_IMAGE = re.compile(
     r"(brain)?mask|[ad]?seg|labels?|labelmap|probseg|warp(field)?|jac|t2w?|t2star|flair|pdw?|dwi|dti|adc|bold|asl|mra|"
     r"swi|pet|ct",
 )
+_KIND_AT_THE_END = re.compile(
+    r"[_\-. ](t1w?|3d|mprage|mp2rage|spgr|fspgr|bravo|tfe|brain|head|stripped|defaced|ds|orig|anat)$", re.IGNORECASE
+)
 _OTHER_FORMATS = {
     ".mgz": "FreeSurfer",
     ".mgh": "FreeSurfer",
@@ -149,6 +152,18 @@ def _named_file(path: Path) -> FoundBrain:
             remedy="give the T1w image; if this is one, rename it",
         )
     return FoundBrain((path,), bids.subject, bids.session, path.name, bids=bids)
+
+
+def name_without_kind(stem: str) -> tuple[str, ...]:
+    """A file's name shortened by the words at its end that tell the kind of image, longest first; may be empty.
+
+    ``P7_T1_brain`` gives ``P7_T1`` and ``P7``; a table of people says ``P7``.
+    """
+    names = []
+    while (match := _KIND_AT_THE_END.search(stem)) and match.start():
+        stem = stem[: match.start()]
+        names.append(stem)
+    return tuple(names)
 
 
 def nifti_stem(path: Path) -> str:

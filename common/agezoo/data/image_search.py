@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agezoo.data.brain_search import FoundBrain, find_brains, name_without_kind
 from agezoo.data.datalist import absolute_path
 from agezoo.data.volume import ScanFacts
 from agezoo.errors import InputError
@@ -74,18 +75,20 @@ def find_scans(root: str | os.PathLike[str], *, modality: str, reader: str = "vo
     """Every scan under a folder, by path: each NIfTI file and each DICOM study of the modality.
 
     With reader ``"radiograph"``: each DICOM, PNG, JPEG and TIFF image, whatever its modality; those that are no
-    lateral spine have an error.
+    lateral spine have an error. With reader ``"brain"``: what :func:`agezoo.data.brain_search.find_brains` finds.
 
     Raises
     ------
     InputError
-        If the folder is absent.
+        If the folder is absent, or reader ``"brain"`` finds nothing.
     """
     root = absolute_path(root)
     if not root.is_dir():
         raise InputError("no such folder of images", source=root)
     if reader == "radiograph":
         return _radiographs(root)
+    if reader == "brain":
+        return [brain_scan(brain, root) for brain in find_brains(root, progress=sys.stderr.isatty()).brains]
     scans = []
     may_hold_dicom = False
     for path in sorted(root.rglob("*")):
@@ -99,6 +102,21 @@ def find_scans(root: str | os.PathLike[str], *, modality: str, reader: str = "vo
     if may_hold_dicom:
         scans += _dicom_scans(root, modality)
     return sorted(scans, key=lambda scan: scan.files)
+
+
+def brain_scan(brain: FoundBrain, root: Path) -> FoundScan:
+    """A brain as a scan that a table may mean by its path, its BIDS entities, or its name without ``T1`` and such."""
+    files = tuple(absolute_path(file) for file in brain.files)
+    if brain.facts is not None:
+        folder = absolute_path(Path(os.path.commonpath([file.parent for file in files])))
+        # A folder stands for the series only if nothing else would be read from it.
+        is_alone = sum(path.is_file() for path in folder.rglob("*")) == len(files)
+        names = folder.relative_to(root).parts + ((files[0].stem,) if len(files) == 1 else ())
+        return FoundScan((folder,) if is_alone else files, names, brain.facts, brain.error, files[0])
+    stem = nifti_stem(files[0])
+    entities = () if brain.bids is None else tuple(filter(None, (brain.bids.subject, brain.bids.session)))
+    names = (*files[0].relative_to(root).parts[:-1], *entities, *name_without_kind(stem), stem)
+    return FoundScan(files, names, None, brain.error, files[0])
 
 
 def _dicom_scans(root: Path, modality: str) -> list[FoundScan]:
