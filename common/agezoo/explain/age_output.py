@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from agezoo.errors import InputError
-from agezoo.networks.age_ensemble import AgeEnsemble
+from agezoo.explain.conditioning import Conditioned, first_member
 
 AgeFunction = Callable[[Any], torch.Tensor]
 
@@ -86,19 +86,29 @@ class AgeOutput(nn.Module):
         The network to explain; not copied.
     to_age
         From the network's output to ages in years, shape (B,).
+    others
+        What the network takes besides the image, of one case, see :class:`agezoo.explain.conditioning.Conditioned`.
+
+    Attributes
+    ----------
+    of_image
+        The network as a function of the image alone, before its output is turned into ages.
     """
 
-    def __init__(self, network: nn.Module, to_age: AgeFunction = mean_age) -> None:
+    def __init__(self, network: nn.Module, to_age: AgeFunction = mean_age, others: Sequence[torch.Tensor] = ()) -> None:
         super().__init__()
         self.network = network
         self.to_age = to_age
+        self.of_image = Conditioned(network, others)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Ages in years, shape (B,), of images of shape (B, C, *spatial)."""
-        return self.to_age(self.network(image))
+        return self.to_age(self.of_image(image))
 
 
-def as_age_output(network: nn.Module, to_age: AgeFunction | None = None) -> AgeOutput:
+def as_age_output(
+    network: nn.Module, to_age: AgeFunction | None = None, others: Sequence[torch.Tensor] = ()
+) -> AgeOutput:
     """Wrap the network, unless it is wrapped already and no other function is asked for.
 
     Parameters
@@ -108,12 +118,14 @@ def as_age_output(network: nn.Module, to_age: AgeFunction | None = None) -> AgeO
         unless another function is given.
     to_age
         From the network's output to ages in years, shape (B,); None takes the network's own, else :func:`mean_age`.
+    others
+        What the network takes besides the image; a wrapped network keeps its own.
     """
     if isinstance(network, AgeOutput):
-        return network if to_age is None else AgeOutput(network.network, to_age)
-    return AgeOutput(network, to_age or getattr(first_member(network), "age_years", None) or mean_age)
-
-
-def first_member(network: nn.Module) -> nn.Module:
-    """First network of an ensemble; any other network itself."""
-    return network.members[0] if isinstance(network, AgeEnsemble) else network
+        if to_age is None:
+            return network
+        wrapped = AgeOutput(network.network, to_age)
+        wrapped.of_image = network.of_image
+        return wrapped
+    own = getattr(first_member(network), "age_years", None)
+    return AgeOutput(network, to_age or own or mean_age, others)

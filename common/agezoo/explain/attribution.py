@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import ndimage
 from torch import nn
 
 from agezoo.errors import InputError
-from agezoo.explain.age_output import AgeFunction
+from agezoo.explain.age_output import AgeFunction, AgeOutput, as_age_output
 from agezoo.explain.background import mask_background
 from agezoo.explain.captum_methods import CAPTUM_METHODS, captum_map
 from agezoo.explain.effort import STEPS
@@ -32,7 +33,6 @@ class _Options:
     precision: Precision
     max_maps: int | None
     seed: int
-    to_age: AgeFunction | None
     progress: bool
 
 
@@ -76,6 +76,7 @@ def explain(
     max_maps: int | None = None,
     seed: int = 0,
     to_age: AgeFunction | None = None,
+    others: Sequence[torch.Tensor] = (),
     progress: bool = False,
 ) -> np.ndarray:
     """Map in the image's own grid of where the predicted age comes from.
@@ -114,6 +115,9 @@ def explain(
     to_age
         From the network's output to ages in years, shape (B,); None takes the network's own ``age_years`` if it has
         one, else the mean of a point or Gaussian output.
+    others
+        What the network takes besides the image, each of shape (1, ...), for example the sex, (1, 2); it is held fixed,
+        see :func:`agezoo.explain.conditioning.further_inputs`.
     progress
         Show a progress bar where the method takes long.
 
@@ -149,25 +153,24 @@ def explain(
         precision=precision,
         max_maps=max_maps,
         seed=seed,
-        to_age=to_age,
         progress=progress,
     )
     if name in LAYER_METHODS and isinstance(network, AgeEnsemble):
         # Masked as a whole: a member's largest value, by which its map is scaled, may lie beside the patient.
         apart = replace(options, mask_outside_patient=False)
-        maps = [_one_map(name, member, image, apart) for member in network.members]
+        maps = [_one_map(name, as_age_output(member, to_age, others), image, apart) for member in network.members]
         return _scaled(_masked(np.mean(maps, axis=0), image, options), options)
-    return _one_map(name, network, image, options)
+    return _one_map(name, as_age_output(network, to_age, others), image, options)
 
 
 def _affordable_batch(image: torch.Tensor | np.ndarray) -> int:
     return min(8, max(1, 8 * 224 * 224 // int(np.prod(image.shape))))
 
 
-def _one_map(name: str, network: nn.Module, image: torch.Tensor | np.ndarray, options: _Options) -> np.ndarray:
+def _one_map(name: str, ages: AgeOutput, image: torch.Tensor | np.ndarray, options: _Options) -> np.ndarray:
     if name in _SCORE_CAM_METHODS:
         values = score_cam(
-            network,
+            ages,
             image,
             options.layer,
             weighting=_SCORE_CAM_METHODS[name],
@@ -176,23 +179,22 @@ def _one_map(name: str, network: nn.Module, image: torch.Tensor | np.ndarray, op
             precision=options.precision,
             max_maps=options.max_maps,
             batch_size=options.batch_size,
-            to_age=options.to_age,
             progress=options.progress,
         )
     elif name in GRADIENT_CAMS:
-        values = gradient_cam(name, network, image, options.layer, to_age=options.to_age)
+        values = gradient_cam(name, ages, image, options.layer)
         values = values if options.signed else _turned_to_positive(values)
     else:
         values = captum_map(
             name,
-            network,
+            ages,
             image,
             options.layer,
             blank_value=options.blank_value,
             steps=options.steps,
             batch_size=options.batch_size,
             seed=options.seed,
-            to_age=options.to_age,
+            to_age=None,
         )
         if not options.signed:
             values = _turned_to_positive(values) if CAPTUM_METHODS[name].needs_layer else np.abs(values)
@@ -204,7 +206,9 @@ def _one_map(name: str, network: nn.Module, image: torch.Tensor | np.ndarray, op
 def _masked(values: np.ndarray, image: torch.Tensor | np.ndarray, options: _Options) -> np.ndarray:
     if not options.mask_outside_patient:
         return values
-    return mask_background(values, _spatial_image(image, values.ndim), background_value=options.blank_value)
+    array = np.asarray(image.detach().cpu() if isinstance(image, torch.Tensor) else image)
+    channels = array.reshape(-1, *array.shape[-values.ndim :])
+    return mask_background(values, channels, background_value=options.blank_value)
 
 
 def _scaled(values: np.ndarray, options: _Options) -> np.ndarray:
@@ -213,8 +217,3 @@ def _scaled(values: np.ndarray, options: _Options) -> np.ndarray:
 
 def _turned_to_positive(values: np.ndarray) -> np.ndarray:
     return -values if values.sum() < 0 else values
-
-
-def _spatial_image(image: torch.Tensor | np.ndarray, spatial_dims: int) -> np.ndarray:
-    array = np.asarray(image.detach().cpu() if isinstance(image, torch.Tensor) else image)
-    return array.reshape(-1, *array.shape[-spatial_dims:]).max(axis=0)

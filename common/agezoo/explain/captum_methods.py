@@ -14,7 +14,7 @@ from torch import nn
 from agezoo.errors import MissingExtraError
 from agezoo.explain.age_output import AgeFunction, AgeOutput, as_age_output
 from agezoo.explain.gradient_cams import gradient_cam
-from agezoo.explain.network_state import evaluation_mode, find_layer, one_image, without_inplace
+from agezoo.explain.network_state import evaluation_mode, find_layer, one_image, open_to_gradients, without_inplace
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _input_x_gradient(attr: ModuleType, request: _Request) -> torch.Tensor:
 def _guided_backprop(attr: ModuleType, request: _Request) -> torch.Tensor:
     # It lets only rising paths through, so that a network whose signal makes younger would show nothing: the paths
     # on which the age falls are followed on their own and subtracted.
-    falling = AgeOutput(request.ages.network, lambda output: -request.ages.to_age(output))
+    falling = as_age_output(request.ages, lambda output: -request.ages.to_age(output))
     with warnings.catch_warnings():
         # Captum announces that it sets hooks and removes them.
         warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU")
@@ -145,7 +145,13 @@ def captum_map(
     ages = as_age_output(network, to_age)
     target = find_layer(ages.network, layer) if method.needs_layer else None
     # Evaluators call this without gradients; these methods need them.
-    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(network), without_inplace(network):
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        evaluation_mode(network),
+        open_to_gradients(network),
+        without_inplace(network),
+    ):
         batch = one_image(image, network).clone().requires_grad_(True)
         request = _Request(ages, batch, target, blank_value, steps, batch_size, seed)
         found = method.run(attr, request).detach()

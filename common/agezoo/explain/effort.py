@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from agezoo.explain.age_output import as_age_output, first_member
+from agezoo.explain.age_output import as_age_output
+from agezoo.explain.conditioning import first_member
 from agezoo.explain.layer_view import layer_view
 from agezoo.explain.network_state import evaluation_mode, find_layer, one_image
 
@@ -26,6 +27,8 @@ def expected_seconds(
     image: torch.Tensor | np.ndarray,
     methods: Sequence[str],
     layer: str | nn.Module | None = None,
+    *,
+    others: Sequence[torch.Tensor] = (),
 ) -> dict[str, float]:
     """Seconds that each method will take for one image, from the time of one prediction and the number of passes.
 
@@ -39,13 +42,16 @@ def expected_seconds(
         Names from :data:`agezoo.explain.attribution.METHODS`.
     layer
         Layer of the class-activation methods; None takes the network's own.
+    others
+        What the network takes besides the image, as in :func:`agezoo.explain.attribution.explain`.
     """
     batch = one_image(image, network)
-    ages = as_age_output(first_member(network))
+    ages = as_age_output(first_member(network), None, others)
+    asked = as_age_output(network, None, others)
     with evaluation_mode(network), torch.inference_mode():
         maps = layer_view(ages, find_layer(ages.network, layer), batch).maps.shape[1]
         # The first pass of that shape, above, has set up memory and kernels.
-        seconds = min(_timed(network, batch) for _ in range(2))
+        seconds = min(_timed(asked, batch) for _ in range(2))
     return {name: seconds * passes(name, maps=maps, image_shape=tuple(batch.shape[2:])) for name in methods}
 
 

@@ -85,12 +85,12 @@ def fast_age_network(network: AgeOutput, image: torch.Tensor, *, precision: Prec
     if precision not in _AGE_TOLERANCE_YEARS:
         raise InputError("no such precision", found=precision, expected="float32 or bfloat16")
     age_years = network(image)
-    folded = fold_batch_norms(network.network)
+    folded = fold_batch_norms(network.of_image)
     candidates = [(folded, precision)]
     if precision == "bfloat16":
         if folded is None:
-            candidates = [(copy.deepcopy(network.network), precision)]
-        candidates.append((fold_batch_norms(network.network), "float32"))
+            candidates = [(copy.deepcopy(network.of_image), precision)]
+        candidates.append((fold_batch_norms(network.of_image), "float32"))
     for inner, kind in candidates:
         if inner is None:
             continue
@@ -125,6 +125,9 @@ def _to_bfloat16(network: nn.Module) -> None:
         if isinstance(module, nn.Linear):
             module.float()
             module.register_forward_pre_hook(_cast_inputs(torch.float32))
+        elif isinstance(module, _CONVOLUTIONS):
+            # What a fully connected layer gates comes out in float32.
+            module.register_forward_pre_hook(_cast_inputs(torch.bfloat16))
 
 
 def _cast_inputs(dtype: torch.dtype) -> Any:

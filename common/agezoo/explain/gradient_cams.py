@@ -13,7 +13,7 @@ from torch import nn
 
 from agezoo.explain.age_output import AgeFunction, as_age_output
 from agezoo.explain.layer_view import layer_view
-from agezoo.explain.network_state import evaluation_mode, find_layer, one_image
+from agezoo.explain.network_state import evaluation_mode, find_layer, one_image, open_to_gradients
 
 
 def _grad_cam(maps: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,7 @@ def gradient_cam(
     ages = as_age_output(network, to_age)
     target = find_layer(ages.network, layer)
     # Evaluators call this without gradients; the method needs them.
-    with torch.inference_mode(False), evaluation_mode(network):
+    with torch.inference_mode(False), evaluation_mode(network), open_to_gradients(network):
         view = layer_view(ages, target, one_image(image, network).clone(), gradients=True)
     assert view.gradients is not None
     cells = GRADIENT_CAMS[name](view.maps.double(), view.gradients.double())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 from torch import nn
 
 from agezoo.errors import InputError
-from agezoo.explain.age_output import AgeOutput, as_age_output, first_member
+from agezoo.explain.age_output import AgeOutput, as_age_output
 from agezoo.explain.cell_grid import CellGrid, follow_cells
+from agezoo.explain.conditioning import first_member
 from agezoo.explain.network_state import evaluation_mode, find_layer, one_image
 
 
@@ -93,16 +95,24 @@ def layer_view(ages: AgeOutput, layer: nn.Module, image: torch.Tensor, *, gradie
         )
     if not gradients:
         return LayerView(seen[0], grids[0])
-    (slope,) = torch.autograd.grad(age_years.sum(), seen[0], allow_unused=True)
+    slope = None
+    if age_years.requires_grad:
+        (slope,) = torch.autograd.grad(age_years.sum(), seen[0], allow_unused=True)
     maps = seen[0].detach()
     return LayerView(maps, grids[0], torch.zeros_like(maps) if slope is None else slope)
 
 
-def cam_grid(network: nn.Module, image: torch.Tensor | np.ndarray, layer: str | nn.Module | None = None) -> CellGrid:
+def cam_grid(
+    network: nn.Module,
+    image: torch.Tensor | np.ndarray,
+    layer: str | nn.Module | None = None,
+    *,
+    others: Sequence[torch.Tensor] = (),
+) -> CellGrid:
     """Where the cells of a class-activation map lie: its grid is how coarse such a map is.
 
     The parameters are those of :func:`agezoo.explain.attribution.explain`; of an ensemble, its first member is asked.
     """
-    ages = as_age_output(first_member(network), None)
+    ages = as_age_output(first_member(network), None, others)
     with evaluation_mode(ages):
         return layer_view(ages, find_layer(ages.network, layer), one_image(image, ages.network)).grid

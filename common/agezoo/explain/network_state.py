@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,6 +78,29 @@ def without_inplace(network: nn.Module) -> Iterator[None]:
     finally:
         for module in changed:
             module.inplace = True  # type: ignore[assignment]
+
+
+@contextmanager
+def open_to_gradients(network: nn.Module) -> Iterator[None]:
+    """Let the age's gradient reach every layer and the image, and remember for it no more than that needs.
+
+    A module that rounds on the way, as a cascade does between its stages, may offer a context ``explaining`` in which
+    gradients pass; it is entered. The parameters' own gradients are not wanted: without them a 3D network's backward
+    pass keeps a fraction of the feature maps.
+    """
+    wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    with ExitStack() as stack:
+        for module in network.modules():
+            explaining: Any = getattr(module, "explaining", None)
+            if callable(explaining):
+                stack.enter_context(explaining())
+        for parameter in wanted:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in wanted:
+                parameter.requires_grad_(True)
 
 
 def network_device(network: nn.Module) -> torch.device:
