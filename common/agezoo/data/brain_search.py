@@ -242,7 +242,7 @@ def _take_dicom(root: Path, search: BrainSearch, progress: bool) -> None:
     from agezoo.data.read import discover_studies
 
     try:
-        studies = discover_studies(root, modality="MR", progress=progress)
+        studies = discover_studies(root, modality="MR", contrast="T1", progress=progress)
     except InputError:
         if not search.brains and not search.left_out:
             raise

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from agezoo.data.dicom_elements import number_of, numbers_of, quiet_pydicom, text_of, texts_of
 from agezoo.data.dicom_multiframe import frame_datasets
+from agezoo.data.mr_sequence import MRSequence, sequence_of
 from agezoo.data.subject_facts import age_at_scan, patient_key, sex_of
 from agezoo.errors import InputError
 
@@ -22,11 +23,13 @@ _logger = logging.getLogger(__name__)
 
 # The elements that are read; the rest of a header is skipped.
 _KEYWORDS = [
+    "AcquisitionContrast",
     "AcquisitionDate",
     "AcquisitionNumber",
     "BitsAllocated",
     "BitsStored",
     "Columns",
+    "ContrastBolusAgent",
     "ConvolutionKernel",
     "EchoTime",
     "GantryDetectorTilt",
@@ -34,7 +37,9 @@ _KEYWORDS = [
     "ImageOrientationPatient",
     "ImagePositionPatient",
     "ImageType",
+    "InversionTime",
     "IssuerOfPatientID",
+    "MRAcquisitionType",
     "Manufacturer",
     "Modality",
     "ModalityLUTSequence",
@@ -49,12 +54,17 @@ _KEYWORDS = [
     "PixelPaddingValue",
     "PixelRepresentation",
     "PixelSpacing",
+    "ProtocolName",
+    "PulseSequenceName",
+    "RepetitionTime",
     "RescaleIntercept",
     "RescaleSlope",
     "RescaleType",
     "Rows",
     "SOPClassUID",
     "SamplesPerPixel",
+    "ScanningSequence",
+    "SequenceName",
     "SeriesDescription",
     "SeriesInstanceUID",
     "SeriesNumber",
@@ -116,7 +126,8 @@ class SliceHeader:
     """One image: where its file is, which scan it belongs to and where it lies in the body.
 
     Lengths are in mm; directions and positions are in DICOM patient coordinates (towards Left, Posterior, Superior).
-    ``frame`` counts from 0 inside a multi-frame file. ``fault`` says why the image cannot be used at all.
+    ``frame`` counts from 0 inside a multi-frame file. ``fault`` says why the image cannot be used at all. ``mr`` is
+    None for every modality but MR.
     """
 
     path: Path
@@ -145,6 +156,7 @@ class SliceHeader:
     sex: str | None
     subject_notes: tuple[str, ...]
     patient_key: str | None = field(repr=False)
+    mr: MRSequence | None = None
 
 
 @dataclass(frozen=True)
@@ -297,6 +309,7 @@ def _headers_of(dataset: Dataset, path: Path, stream: BinaryIO, sop_class: str) 
                 sex=sex_of(text_of(image, "PatientSex")),
                 subject_notes=subject_notes,
                 patient_key=patient_key(text_of(image, "PatientID"), text_of(image, "IssuerOfPatientID")),
+                mr=sequence_of(image) if text_of(image, "Modality").upper() == "MR" else None,
             )
         )
     return headers

@@ -14,8 +14,10 @@ _FUNCTIONAL_GROUPS = {
     "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
     "CTReconstructionSequence": ("ConvolutionKernel",),
     "CTImageFrameTypeSequence": (("FrameType", "ImageType"),),
-    "MRImageFrameTypeSequence": (("FrameType", "ImageType"),),
+    "MRImageFrameTypeSequence": (("FrameType", "ImageType"), "AcquisitionContrast"),
     "MREchoSequence": (("EffectiveEchoTime", "EchoTime"),),
+    "MRTimingAndRelatedParametersSequence": ("RepetitionTime",),
+    "MRModifierSequence": (("InversionTimes", "InversionTime"),),
     "FrameContentSequence": (("FrameAcquisitionNumber", "AcquisitionNumber"),),
 }
 

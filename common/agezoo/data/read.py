@@ -189,7 +189,12 @@ def _group_studies(headers: Sequence[SliceHeader], modality: str) -> list[list[S
 
 
 def discover_studies(
-    folder: str | Path, *, modality: str = "CT", include_nifti: bool = False, progress: bool = False
+    folder: str | Path,
+    *,
+    modality: str = "CT",
+    contrast: str = "",
+    include_nifti: bool = False,
+    progress: bool = False,
 ) -> list[Study]:
     """Find the studies in a folder that holds many people's scans.
 
@@ -204,6 +209,9 @@ def discover_studies(
         Folder to search, with everything below it.
     modality
         DICOM modality that is wanted; studies without any image of it are left out.
+    contrast
+        ``"T1"``: a study without a T1-weighted volume of the head has an error, see
+        :func:`agezoo.data.series_choice.choose_series`.
     include_nifti
         Whether each NIfTI file counts as a study too.
     progress
@@ -225,7 +233,7 @@ def discover_studies(
         raise InputError("is not a folder", source=folder, remedy="give the folder that holds the studies")
     files = list_files(root)
     scan = scan_headers(files, progress=progress)
-    studies = [_study(headers, scan, root, modality) for headers in _group_scattered(scan.headers, modality)]
+    studies = [_study(headers, scan, root, modality, contrast) for headers in _group_scattered(scan.headers, modality)]
     if include_nifti:
         studies.extend(_nifti_study(path, root) for path in files if is_nifti(path))
     if not studies and not any(is_nifti(path) for path in files):
@@ -243,12 +251,14 @@ def _group_scattered(headers: Sequence[SliceHeader], modality: str) -> list[list
     return list(groups.values())
 
 
-def _study(headers: list[SliceHeader], scan: HeaderScan, root: Path, modality: str) -> Study:
+def _study(headers: list[SliceHeader], scan: HeaderScan, root: Path, modality: str, contrast: str) -> Study:
     files = tuple(sorted({header.path for header in headers}))
     folder = _common_folder(files)
     name = str(root / folder.relative_to(root)) if folder.is_relative_to(root) else str(folder)
     try:
-        chosen, geometry, notes = choose_series(split_into_series(headers), modality=modality, source=name)
+        chosen, geometry, notes = choose_series(
+            split_into_series(headers), modality=modality, source=name, contrast=contrast
+        )
         _refuse_damaged_neighbours(chosen, scan, name)
     except InputError as error:
         facts = scan_facts(Series(tuple(headers)), n_slices=len(headers), notes=())

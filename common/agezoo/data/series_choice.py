@@ -12,6 +12,8 @@ The rule, in this order:
 
 A series that cannot be read (missing slices, no rescale values ...) is passed over only for one that is equal under
 2. Otherwise its error is raised: reading a short fragment instead would give an age of the wrong part of the body.
+
+Of an MR study the T1-weighted volume of the head is read where there is one, by :mod:`agezoo.data.mr_series_choice`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy as np
 
 from agezoo.data.dicom_headers import SliceHeader, count_of
 from agezoo.data.dicom_series import Series
+from agezoo.data.mr_series_choice import t1_notes, t1_series
 from agezoo.data.slice_geometry import StackGeometry, slice_normal, stack_geometry
 from agezoo.errors import InputError
 
@@ -127,19 +130,33 @@ def _absent(header: SliceHeader) -> str:
 
 
 def choose_series(
-    series: Sequence[Series], *, modality: str, source: str
+    series: Sequence[Series], *, modality: str, source: str, contrast: str = ""
 ) -> tuple[Series, StackGeometry, tuple[str, ...]]:
     """The series to read by the rule at the top of this file, its geometry, and notes on the choice.
+
+    Parameters
+    ----------
+    series
+        Every series of the study.
+    modality
+        DICOM modality that is wanted.
+    source
+        Where they are, for messages.
+    contrast
+        ``"T1"``: of an MR study only a T1-weighted volume of the head will do. Otherwise one is preferred.
 
     Raises
     ------
     InputError
-        If there is no image of the modality, nothing but localisers and captures, or the fitting series is faulty.
+        If there is no image of the modality, nothing but localisers and captures, no T1-weighted volume where one is
+        demanded, or the fitting series is faulty.
     """
     candidates, left_out = _candidates(series, modality, source)
-    longest = max(candidate.extent_mm for candidate in candidates)
-    similar = [candidate for candidate in candidates if candidate.extent_mm >= _SIMILAR_EXTENT * longest]
-    similar.sort(key=_preference)
+    similar = _t1_candidates(candidates, source, is_demanded=contrast == "T1") if modality == "MR" else []
+    if not similar:
+        longest = max(candidate.extent_mm for candidate in candidates)
+        similar = [candidate for candidate in candidates if candidate.extent_mm >= _SIMILAR_EXTENT * longest]
+        similar.sort(key=_preference)
     first_error: InputError | None = None
     for candidate in similar:
         try:
@@ -154,9 +171,20 @@ def choose_series(
             notes.append(f"a preferred series was passed over: {first_error.problem}")
         if kernel_kind(candidate.first.kernel) == "sharp":
             notes.append(f"sharp reconstruction kernel ({candidate.first.kernel})")
+        if modality == "MR":
+            notes += t1_notes(candidate)
         return candidate, geometry, tuple(notes)
     assert first_error is not None  # similar holds at least the longest candidate
     raise first_error
+
+
+def _t1_candidates(candidates: Sequence[Series], source: str, *, is_demanded: bool) -> list[Series]:
+    try:
+        return t1_series(candidates, source=source)
+    except InputError:
+        if is_demanded:
+            raise
+        return []
 
 
 def _candidates(series: Sequence[Series], modality: str, source: str) -> tuple[list[Series], str]:
