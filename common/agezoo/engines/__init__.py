@@ -17,5 +17,6 @@ __getattr__, __all__ = lazy_names(
         "BinCollapse": "bin_collapse",
         "PlateauSchedule": "plateau_schedule",
         "EarlyStopping": "early_stopping",
+        "GradientAccumulation": "gradient_accumulation",
     },
 )

@@ -25,9 +25,10 @@ logger = logging.getLogger(__name__)
 class TrainingCheckpoint:
     """Writes ``model.pt`` (the weights to keep, with their record) and ``last.pt`` (everything needed to resume).
 
-    Attach it as the last handler of the trainer, behind validation and the learning-rate schedule. Both files are
-    replaced atomically. On start, an existing ``last.pt`` of the same run is loaded and training goes on behind its
-    epoch; together with :class:`agezoo.engines.EpochSeeding` the result equals that of an uninterrupted run.
+    Attach it as the last handler of the trainer, behind validation, learning-rate schedule and early stopping. Both
+    files are replaced atomically. On start, an existing ``last.pt`` of the same run is loaded and training goes on
+    behind its epoch, unless it was stopped there; together with :class:`agezoo.engines.EpochSeeding` the result equals
+    that of an uninterrupted run.
 
     Parameters
     ----------
@@ -50,6 +51,9 @@ class TrainingCheckpoint:
         Direction of the key metric; true for an error in years.
     resume
         Whether to go on from ``last.pt``; otherwise an existing one is overwritten.
+    extra
+        Other objects whose state must survive a kill, by name, each with ``state_dict`` and ``load_state_dict``, e.g.
+        :class:`agezoo.engines.EarlyStopping`.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class TrainingCheckpoint:
         keep: str = "best",
         lower_is_better: bool = True,
         resume: bool = True,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         if keep not in ("best", "last"):
             raise InputError(
@@ -79,6 +84,7 @@ class TrainingCheckpoint:
         self.keep = keep
         self.lower_is_better = lower_is_better
         self.resume = resume
+        self.extra = dict(extra or {})
         self.best_value: float | None = None
         self.best_epoch = 0
 
@@ -126,6 +132,14 @@ class TrainingCheckpoint:
         scaler = getattr(engine, "scaler", None)
         if scaler is not None and state["scaler"]:
             scaler.load_state_dict(state["scaler"])
+        for name, part in self.extra.items():
+            if name not in state.get("extra", {}):
+                raise InputError(
+                    f"the checkpoint there knows nothing of {name}",
+                    source=self.last_path,
+                    remedy="go on with the config and the version that it was begun with, or --resume False",
+                )
+            part.load_state_dict(state["extra"][name])
         self.best_value, self.best_epoch = state["best_value"], state["best_epoch"]
         engine.state.epoch = state["epoch"]
         engine.state.iteration = state["iteration"]
@@ -133,6 +147,8 @@ class TrainingCheckpoint:
             validated: Any = self.evaluator.state
             validated.best_metric, validated.best_metric_epoch = self.best_value, self.best_epoch
         logger.info("resumed behind epoch %d of %s", state["epoch"], self.last_path)
+        if state.get("is_stopped"):
+            engine.terminate()
 
     def _epoch_completed(self, engine: Engine) -> None:
         epoch = int(engine.state.epoch)
@@ -144,7 +160,7 @@ class TrainingCheckpoint:
             self.best_value, self.best_epoch = value, epoch
         if torch_rank() > 0:
             return
-        is_last = epoch >= int(engine.state.max_epochs or 0)
+        is_last = bool(engine.should_terminate) or epoch >= int(engine.state.max_epochs or 0)
         if self.keep == "best" and better:
             self._save_model(epoch, value, "best")
         elif is_last and (self.keep == "last" or self.best_value is None):
@@ -181,6 +197,8 @@ class TrainingCheckpoint:
             "scaler": scaler.state_dict() if scaler is not None else {},
             "best_value": self.best_value,
             "best_epoch": self.best_epoch,
+            "extra": {name: plain(part.state_dict()) for name, part in self.extra.items()},
+            "is_stopped": bool(engine.should_terminate),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.last_path.with_name(f".last.{os.getpid()}.tmp")
@@ -210,13 +228,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def training_is_complete(folder: str | Path, max_epochs: int) -> bool:
-    """Whether a folder holds a training that reached its last epoch and whose weights fit their record."""
+    """Whether a folder holds a training that came to its end and whose weights fit their record.
+
+    The end is the last epoch, or the one behind which a handler stopped the training early.
+    """
     last = Path(folder) / "last.pt"
     model = Path(folder) / "model.pt"
     if not last.is_file() or not model.is_file():
         return False
     try:
-        return int(read_checkpoint(last)["epoch"]) >= max_epochs and describe(model).origin != "unrecorded"
+        state = read_checkpoint(last)
+        is_over = bool(state.get("is_stopped")) or int(state["epoch"]) >= max_epochs
+        return is_over and describe(model).origin != "unrecorded"
     except InputError:
         return False
 

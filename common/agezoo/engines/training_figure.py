@@ -97,6 +97,7 @@ class TrainingFigure:
         lines = self._curve(loss_axes, "train_loss", "training loss", "#999999")
         lines += self._curve(error_axes, "train_mae_years", "training MAE", "#0072B2")
         lines += self._curve(error_axes, "val_mae_years", "validation MAE", "#D55E00")
+        lines += self._curve(error_axes, "within_bin_sd_years", "SD of ages within a bin", "#009E73")
         loss_axes.set(xlabel="epoch", ylabel="training loss")
         error_axes.set(ylabel="mean absolute error (years)")
         error_axes.set_ylim(bottom=0)
