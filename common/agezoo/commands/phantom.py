@@ -24,9 +24,12 @@ def add_parser(verbs: Any) -> None:
         "for real people.\n\n"
         "  ct_age     torso CT series\n"
         "  spine_age  lateral spine radiographs and, of other people, DXA vertebral fracture assessment images, with\n"
-        "             follow-up (fractures, death) whose hazards depend on the deviation",
+        "             follow-up (fractures, death) whose hazards depend on the deviation\n"
+        "  brain_tsan T1 heads as a BIDS data set, of controls and of patients (MCI, AD) with larger deviations; or,\n"
+        "             with --space mni, brains as after extraction and registration to MNI152",
         "  agezoo phantom ct_age --subjects 80 --out cohort --seed 0\n"
-        "  agezoo phantom spine_age --subjects 200 --vfa-subjects 100 --out cohort --seed 0",
+        "  agezoo phantom spine_age --subjects 200 --vfa-subjects 100 --out cohort --seed 0\n"
+        "  agezoo phantom brain_tsan --subjects 120 --out cohort --seed 0",
     )
     parser.add_argument("bundle", choices=list(_WRITERS), metavar="BUNDLE", help=f"one of: {', '.join(_WRITERS)}")
     parser.add_argument("--subjects", type=int, default=80, help="number of people, test rows included (default 80)")
@@ -35,6 +38,12 @@ def add_parser(verbs: Any) -> None:
         type=int,
         default=None,
         help="spine_age: number of other people with a DXA image (default half of --subjects)",
+    )
+    parser.add_argument(
+        "--space",
+        choices=("head", "mni"),
+        default=None,
+        help="brain_tsan: whole heads (default), or brains in MNI space at 2 mm",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the cohort")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same cohort (default 0)")
@@ -53,6 +62,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse(bundle: str, args: argparse.Namespace, *options: str) -> None:
+    """Raise for an option of another bundle."""
+    for option in options:
+        if getattr(args, option) is not None:
+            name = "--" + option.replace("_", "-")
+            raise InputError(f"a {bundle} cohort has no such option", source=name, remedy="leave it out")
+
+
 def _common(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "subjects": args.subjects,
@@ -64,18 +81,29 @@ def _common(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _write_ct(args: argparse.Namespace) -> Path:
-    if args.vfa_subjects is not None:
-        raise InputError("a CT cohort has no DXA images", source="--vfa-subjects", remedy="leave it out")
+    _refuse("ct_age", args, "vfa_subjects", "space")
     from agezoo.phantoms.ct_cohort import ensure_ct_cohort
 
     return ensure_ct_cohort(args.out, **_common(args))
 
 
 def _write_spine(args: argparse.Namespace) -> Path:
+    _refuse("spine_age", args, "space")
     from agezoo.phantoms.spine_cohort import ensure_spine_cohort
 
     vfa = args.subjects // 2 if args.vfa_subjects is None else args.vfa_subjects
     return ensure_spine_cohort(args.out, vfa_subjects=vfa, **_common(args))
 
 
-_WRITERS: dict[str, Callable[[argparse.Namespace], Path]] = {"ct_age": _write_ct, "spine_age": _write_spine}
+def _write_brain(args: argparse.Namespace) -> Path:
+    _refuse("brain_tsan", args, "vfa_subjects")
+    from agezoo.phantoms.brain_cohort import ensure_brain_cohort
+
+    return ensure_brain_cohort(args.out, space=args.space or "head", **_common(args))
+
+
+_WRITERS: dict[str, Callable[[argparse.Namespace], Path]] = {
+    "ct_age": _write_ct,
+    "spine_age": _write_spine,
+    "brain_tsan": _write_brain,
+}

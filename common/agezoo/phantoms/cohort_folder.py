@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,14 @@ def in_range(*checks: tuple[str, object, str, bool]) -> None:
             raise InputError("phantom cohort parameter out of range", source=name, found=found, expected=expected)
 
 
-def claim_folder(folder: Path, parameters: Mapping[str, Any], *, labels: Mapping[str, int], description: str) -> None:
+def claim_folder(
+    folder: Path,
+    parameters: Mapping[str, Any],
+    *,
+    labels: Mapping[str, int],
+    description: str,
+    parts: Sequence[str] = ("images", "masks", "scans"),
+) -> None:
     """Make an empty folder the cohort's, or find that it already holds this cohort.
 
     Parameters
@@ -56,6 +63,8 @@ def claim_folder(folder: Path, parameters: Mapping[str, Any], *, labels: Mapping
         Names of the mask's values.
     description
         Content of ``cohort.json`` while the cohort is not complete.
+    parts
+        Folders to make; ``masks`` and ``scans`` are always among them.
 
     Raises
     ------
@@ -85,7 +94,7 @@ def claim_folder(folder: Path, parameters: Mapping[str, Any], *, labels: Mapping
         raise InputError(
             "is not empty and holds no phantom cohort", source=folder, remedy="choose a new or an empty folder"
         )
-    for part in ("images", "masks", "scans"):
+    for part in parts:
         (folder / part).mkdir(parents=True, exist_ok=True)
     write_text(folder / "masks" / "labels.json", json.dumps(labels, indent=2) + "\n")
     write_text(path, description)

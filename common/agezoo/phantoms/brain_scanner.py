@@ -1,0 +1,147 @@
+"""How a T1 scanner shows a head: contrast, bias field, noise, resolution, pose and storage, drawn per scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Floats = NDArray[np.float32]
+
+_ORIENTATIONS = ("RAS", "LAS", "LPS", "PSR", "ASR", "LIA")
+
+
+@dataclass(frozen=True)
+class BrainScanSettings:
+    """How one scan is taken and stored.
+
+    Attributes
+    ----------
+    session
+        ``"ses-1"`` or ``"ses-2"``.
+    site
+        ``"site_a"`` or ``"site_b"``.
+    fluid, grey
+        Brightness of fluid and grey matter as shares of white matter's.
+    noise
+        SD of the noise in either channel, as a share of white matter's brightness.
+    bias
+        Depth of the bias field: SD of its logarithm over the head.
+    white_stored
+        Stored value of white matter.
+    voxel_mm
+        Voxel size along the head's right-left, posterior-anterior and inferior-superior axes.
+    orientation
+        Directions of the stored axes, as in nibabel.
+    rotation_deg, shift_mm
+        Pose of the head: about the right-left, posterior-anterior and inferior-superior axes, and along them.
+    quick
+        Coarse.
+    seed
+        Of noise and bias field.
+    """
+
+    session: str
+    site: str
+    fluid: float
+    grey: float
+    noise: float
+    bias: float
+    white_stored: float
+    voxel_mm: tuple[float, float, float]
+    orientation: str
+    rotation_deg: tuple[float, float, float]
+    shift_mm: tuple[float, float, float]
+    quick: bool
+    seed: tuple[int, ...]
+
+
+def draw_settings(rng: np.random.Generator, *, session: str, site: str, quick: bool) -> BrainScanSettings:
+    """Draw how a scan is taken.
+
+    ``site_a`` has one newer scanner: finer voxels, more contrast, little noise. ``site_b`` has an older one, with
+    flatter contrast, more noise, a deeper bias field and often thick slices.
+    """
+    a = site == "site_a"
+    fluid = float(np.clip(rng.normal(0.17 if a else 0.22, 0.015), 0.1, 0.3))
+    grey = float(np.clip(rng.normal(0.66 if a else 0.715, 0.012), 0.55, 0.8))
+    in_plane = float(rng.choice([0.7, 0.8, 0.9, 1.0, 1.2] if a else [0.9, 1.0, 1.2, 1.3, 1.5]))
+    slices = float(rng.choice([1.0, 1.2, 1.5] if a else [1.0, 1.2, 2.0, 3.0]))
+    if quick:
+        in_plane, slices = float(rng.choice([2.0, 2.5])), float(rng.choice([2.5, 3.0]))
+    voxel_mm = [in_plane, in_plane, in_plane]
+    voxel_mm[int(rng.choice(3, p=[0.6, 0.1, 0.3]))] = max(slices, in_plane)
+    turn = np.clip(rng.normal(0.0, (5.0, 3.0, 4.0)), -10.0, 10.0)
+    shift = np.clip(rng.normal(0.0, (4.0, 7.0, 7.0)), -15.0, 15.0)
+    return BrainScanSettings(
+        session=session,
+        site=site,
+        fluid=fluid,
+        grey=grey,
+        noise=float(rng.uniform(0.018, 0.03) if a else rng.uniform(0.03, 0.05)),
+        bias=float(rng.uniform(0.04, 0.10) if a else rng.uniform(0.08, 0.20)),
+        white_stored=float(np.exp(rng.normal(6.2 if a else 5.6, 0.7))),
+        voxel_mm=(voxel_mm[0], voxel_mm[1], voxel_mm[2]),
+        orientation=str(rng.choice(_ORIENTATIONS, p=[0.4, 0.2, 0.1, 0.2, 0.05, 0.05])),
+        rotation_deg=(float(turn[0]), float(turn[1]), float(turn[2])),
+        shift_mm=(float(shift[0]), float(shift[1]), float(shift[2])),
+        quick=quick,
+        seed=(int(rng.integers(1 << 30)), int(rng.integers(1 << 30))),
+    )
+
+
+def bias_field(rng: np.random.Generator, shape: tuple[int, int, int], spacing_mm: NDArray[np.float64]) -> Floats:
+    """A smooth field whose logarithm has mean 0 and SD 1 (the logarithm is returned)."""
+    knots_mm = 90.0
+    counts = [int(np.ceil(size * step / knots_mm)) + 4 for size, step in zip(shape, spacing_mm, strict=True)]
+    knots = rng.standard_normal(counts).astype(np.float32)
+    axes = [
+        1 + np.arange(size, dtype=np.float32) * np.float32(step / knots_mm)
+        for size, step in zip(shape, spacing_mm, strict=True)
+    ]
+    field = knots
+    for axis, places in enumerate(axes):
+        field = _along(field, places, axis)
+    field -= field.mean(dtype=np.float64)
+    scaled: Floats = (field / max(1e-6, float(field.std(dtype=np.float64)))).astype(np.float32)
+    return scaled
+
+
+def _along(knots: Floats, places: Floats, axis: int) -> Floats:
+    """Cubic B-spline through the coefficients along one axis."""
+    low = np.floor(places).astype(np.intp)
+    t = (places - low).astype(np.float32)
+    weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    total: Floats = np.zeros(1, np.float32)
+    for step, weight in enumerate(weights):
+        at = np.clip(low - 1 + step, 0, knots.shape[axis] - 1)
+        total = total + np.take(knots, at, axis) * weight.reshape(shape).astype(np.float32)
+    return total
+
+
+def magnitude(signal: Floats, noise: float, rng: np.random.Generator) -> Floats:
+    """Magnitude of a complex signal with noise in both channels (Rician)."""
+    real = signal + np.float32(noise) * rng.standard_normal(signal.shape, np.float32)
+    imaginary = np.float32(noise) * rng.standard_normal(signal.shape, np.float32)
+    found: Floats = np.sqrt(real**2 + imaginary**2)
+    return found
+
+
+def rotation(degrees: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Rotation matrix about the right-left, posterior-anterior and inferior-superior axes, in that order."""
+    a, b, c = np.radians(degrees)
+    about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    turned: NDArray[np.float64] = about_z @ about_y @ about_x
+    return turned
+
+
+def blurred(volume: Floats, sd_voxels: float) -> Floats:
+    """Gaussian blur, the same in all directions."""
+    out: Floats = ndimage.gaussian_filter(volume, sd_voxels, mode="nearest", truncate=3.0)
+    return out
