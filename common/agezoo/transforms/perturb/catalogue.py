@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agezoo.errors import InputError
+from agezoo.transforms.perturb.brain_catalogue import BRAIN_PERTURBATIONS
 from agezoo.transforms.perturb.perturbation import NotApplicable, Perturbation
 from agezoo.transforms.perturb.radiograph_catalogue import RADIOGRAPH_PERTURBATIONS
 from agezoo.transforms.perturb.volume_catalogue import VOLUME_PERTURBATIONS
@@ -18,6 +19,7 @@ __all__ = ["CATALOGUES", "PERTURBATIONS", "NotApplicable", "Perturbation", "chos
 CATALOGUES: dict[str, dict[str, Perturbation]] = {
     "volume": VOLUME_PERTURBATIONS,
     "radiograph": RADIOGRAPH_PERTURBATIONS,
+    "brain": BRAIN_PERTURBATIONS,
 }
 
 #: Those of CT volumes.
