@@ -19,11 +19,14 @@ def add_parser(verbs: Any) -> None:
         "in training and test; folds are balanced for age and sex. With a table, its columns are: image (path under\n"
         "--images) or subject_id (+ session) that name a folder or file there, age_years, sex, and optionally test,\n"
         "fold, group, site, time_years, event; other columns are kept as covariates (spine_age: modality,\n"
-        "radiograph or vfa). Without a table, ages and sexes come from the DICOM headers and subjects are numbered;\n"
+        "radiograph or vfa). A BIDS folder (brain_tsan) needs no table beside its participants.tsv, and IXI's own\n"
+        "table is understood. Without a table, ages and sexes come from the DICOM headers and subjects are numbered;\n"
         "patient names and ids never leave the header.",
         "  agezoo datalist ct_age --images scans --table cohort.csv --out datalist.json --folds 5 --test-fraction 0.2\n"
         "  agezoo datalist ct_age --images scans --out datalist.json\n"
         "  agezoo datalist spine_age --images radiographs --table cohort.csv --out datalist.json\n"
+        "  agezoo datalist brain_tsan --images BIDS_FOLDER --patients-to-test --test-fraction 0.2 --out datalist.json\n"
+        "  agezoo datalist brain_tsan --images IXI-T1 --table IXI.csv --out datalist.json\n"
         "  agezoo datalist ct_age --layout autopet --images FDG-PET-CT-Lesions --table clinical.csv --out test.json",
     )
     add_bundle(parser)
@@ -32,12 +35,20 @@ def add_parser(verbs: Any) -> None:
         type=Path,
         help="folder of images at any depth: DICOM, and NIfTI (volumes) or PNG, JPEG (radiographs)",
     )
-    parser.add_argument("--table", type=Path, help="CSV with one row per image")
+    parser.add_argument("--table", type=Path, help="CSV with one row per image (BIDS, IXI: per person)")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--folds", type=int, default=5, help="cross-validation folds, 0 for none (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="seed of folds and test draw (default 0)")
     parser.add_argument("--test-fraction", type=float, default=0.0, help="share of subjects set aside as test rows")
     parser.add_argument("--layout", choices=["autopet"], help="a public set's own folder and table")
+    parser.add_argument(
+        "--format", choices=["bids", "ixi", "csv"], help="what the table is (brain MRI; default: recognised)"
+    )
+    parser.add_argument(
+        "--patients-to-test",
+        action="store_true",
+        help="set everybody whose group is not one of controls aside as test rows",
+    )
     parser.add_argument("--all-studies", action="store_true", help="with --layout: all fitting studies of a person")
     parser.add_argument("--origin", choices=["real", "phantom"], help="overrides what cohort.json says")
     parser.add_argument("--ages-from-headers", action="store_true", help="fill empty ages and sexes from DICOM headers")
@@ -63,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         test_fraction=args.test_fraction,
         layout=args.layout,
+        format=args.format,
         all_studies=args.all_studies,
+        patients_to_test=args.patients_to_test,
         origin=args.origin,
         ages_from_headers=args.ages_from_headers,
         keep_patient_id=args.keep_patient_id,

@@ -18,12 +18,13 @@ def draft_from_headers(
     """Every DICOM study (radiograph) with an age as a draft; subjects are numbered in the order of their folders."""
     draft = CohortDraft()
     scans = find_scans(images, modality=modality, reader=reader)
-    mute, scans_are = ("NIfTI file", "studies") if reader == "volume" else ("PNG, JPEG or TIFF file", "images")
+    mute, scans_are = ("PNG, JPEG or TIFF file", "images") if reader == "radiograph" else ("NIfTI file", "studies")
     if scans and all(scan.facts is None for scan in scans):
         raise InputError(
             f"{mute}s do not tell the age",
             source=images,
-            remedy="bring a table with image, subject_id, age_years, sex",
+            remedy="bring a table with image, subject_id, age_years, sex"
+            + (", or put participants.tsv into the BIDS dataset" if reader == "brain" else ""),
         )
     usable: list[FoundScan] = []
     for scan in scans:

@@ -78,7 +78,7 @@ def _scans_of_rows(
     """The scan that each row of the table means, None where that is a fault."""
     if "image" in table.fields:
         folders = [absolute_path(folder) for folder in (images, table.path.parent) if folder is not None]
-        return [_named_scan(row, folders, draft) for row in table.rows]
+        return [_named_scan(row, folders, draft, reader) for row in table.rows]
     if images is None:
         raise InputError(
             "the table has no column image", source=table.path, remedy="say where the images are: --images DIR"
@@ -104,7 +104,7 @@ def _scans_of_rows(
     return chosen
 
 
-def _named_scan(row: Mapping[str, Any], folders: Sequence[Path], draft: CohortDraft) -> FoundScan | None:
+def _named_scan(row: Mapping[str, Any], folders: Sequence[Path], draft: CohortDraft, reader: str) -> FoundScan | None:
     if row.get("image") is None:
         draft.faults.append(f"line {row['line']}: no image")
         return None
@@ -113,7 +113,26 @@ def _named_scan(row: Mapping[str, Any], folders: Sequence[Path], draft: CohortDr
     except ValueError as error:
         draft.faults.append(f"line {row['line']}: {error}")
         return None
+    if reader == "brain" and path.is_dir():
+        return _only_brain(path, row, draft)
     return FoundScan((path,), (), None, None, path)
+
+
+def _only_brain(folder: Path, row: Mapping[str, Any], draft: CohortDraft) -> FoundScan | None:
+    """The T1-weighted scan in a folder that a row names, which may hold other series too."""
+    try:
+        scans = find_scans(folder, modality="MR", reader="brain")
+    except InputError as error:
+        draft.faults.append(f"line {row['line']}: {error}")
+        return None
+    if len(scans) > 1:
+        shown = ", ".join(scan.shown(folder) for scan in scans[:4]) + (", ..." if len(scans) > 4 else "")
+        draft.faults.append(f"line {row['line']}: {row['image']} holds {len(scans)} brains: {shown} (name one)")
+        return None
+    if scans[0].error is not None:
+        draft.faults.append(f"line {row['line']}: {scans[0].error}")
+        return None
+    return scans[0]
 
 
 def _matched_scan(
@@ -159,8 +178,11 @@ def _header_facts(path: Path, modality: str, reader: str) -> ScanFacts:
     if reader == "radiograph":
         usable = [image for image in find_radiographs(path) if image.error is None]
         return (usable[0].facts if len(usable) == 1 else None) or ScanFacts()
+    contrast = "T1" if reader == "brain" else ""
     try:
-        studies = [study for study in discover_studies(path, modality=modality) if study.error is None]
+        studies = [
+            study for study in discover_studies(path, modality=modality, contrast=contrast) if study.error is None
+        ]
     except InputError:
         return ScanFacts()
     # With two studies in one folder it is not known which one the row means.

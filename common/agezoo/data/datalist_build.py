@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from agezoo.data.autopet import select_autopet
+from agezoo.data.bids import PARTICIPANTS
 from agezoo.data.cohort_draft import CohortDraft
 from agezoo.data.cohort_from_headers import draft_from_headers
 from agezoo.data.cohort_from_table import draft_from_table
+from agezoo.data.cohort_of_people import draft_from_bids, draft_from_ixi, is_bids_cohort
 from agezoo.data.datalist import Datalist, DatalistRow, absolute_path, save_datalist
 from agezoo.data.datalist_check import content_faults
+from agezoo.data.diagnosis import is_control
+from agezoo.data.ixi import is_ixi_table
 from agezoo.data.splits import SplitSummary, assign_folds, draw_test_subjects, summarise_split
 from agezoo.data.subject_table import listed, read_subject_table
 from agezoo.data.table_cells import natural_key
@@ -23,6 +28,7 @@ from agezoo.registry import bundle_facts
 
 Origin = Literal["phantom", "real"]
 LAYOUTS = ("autopet",)
+FORMATS = ("bids", "ixi", "csv")
 _SHOWN_WARNINGS = 8
 
 
@@ -69,7 +75,9 @@ def build_datalist(
     seed: int = 0,
     test_fraction: float = 0.0,
     layout: str | None = None,
+    format: str | None = None,
     all_studies: bool = False,
+    patients_to_test: bool = False,
     origin: Origin | None = None,
     ages_from_headers: bool = False,
     keep_patient_id: bool = False,
@@ -101,8 +109,16 @@ def build_datalist(
         Share of subjects to draw into the test section, when the table does not name test rows.
     layout
         ``"autopet"`` for the public FDG-PET-CT-Lesions set; all rows go into the test section.
+    format
+        What the table is, for brain MRI: ``"bids"`` (``participants.tsv`` with its data dictionary and session
+        tables; the images may be left without `table`), ``"ixi"`` (IXI's own table and file names), or ``"csv"``, as
+        described under `table`. None recognises it by the name and columns; see
+        :func:`agezoo.data.cohort_of_people.draft_from_bids`.
     all_studies
-        With that layout: keep every fitting study of a person, not only the first.
+        With the layout ``"autopet"``: keep every fitting study of a person, not only the first.
+    patients_to_test
+        Move everybody with a row whose ``group`` is none of the usual names of controls into the test section, before
+        `test_fraction` of the others is drawn.
     origin
         ``"phantom"`` or ``"real"``; by default phantom if ``cohort.json`` beside the table or images says so.
     ages_from_headers
@@ -124,9 +140,17 @@ def build_datalist(
     if layout is not None and layout not in LAYOUTS:
         raise InputError("no such layout", found=layout, expected=", ".join(LAYOUTS))
     modality = facts.modalities[0]
+    format = _known_format(format, images, table, facts.reader)
 
     if layout == "autopet":
         draft = _from_autopet(images, table, facts.age_range_years, all_studies)
+    elif format == "bids":
+        progress = sys.stderr.isatty()
+        draft = draft_from_bids(_path(images), _path(table), progress=progress)
+    elif format == "ixi":
+        if images is None or table is None:
+            raise InputError("IXI's images and its table are two downloads", expected="--images and --table")
+        draft = draft_from_ixi(Path(images), Path(table), progress=sys.stderr.isatty())
     elif table is not None:
         draft = draft_from_table(images, read_subject_table(table), modality, ages_from_headers, facts.reader)
     elif images is not None:
@@ -146,12 +170,55 @@ def build_datalist(
     datalist = Datalist(bundle=bundle, origin=origin or _stated_origin(*folders), folder=out.parent)
     for section, row in sorted(draft.rows, key=lambda item: _order(item[1])):
         datalist.section(section).append(row)
+    if patients_to_test:
+        _move_patients(datalist, draft)
     _split(datalist, draft, folds=folds or 0, seed=seed, test_fraction=test_fraction)
     faults = content_faults(datalist, bundle=bundle, headers=False)
     _raise_all([str(fault) for fault in faults if fault.severity == "error"], table or images)
     draft.notes += _some([str(fault) for fault in faults if fault.severity == "warning"])
     save_datalist(datalist, out, overwrite=force)
     return BuildReport(out, datalist, _summaries(datalist), dict(draft.left_out), tuple(draft.notes))
+
+
+def _path(path: str | os.PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _known_format(
+    format: str | None,
+    images: str | os.PathLike[str] | None,
+    table: str | os.PathLike[str] | None,
+    reader: str,
+) -> str:
+    """The format that was asked for, or the one that the table and the images show."""
+    if format is not None and format not in FORMATS:
+        raise InputError("no such format of a table", found=format, expected=", ".join(FORMATS))
+    if reader != "brain":
+        if format in ("bids", "ixi"):
+            raise InputError(f"--format {format} is for brain MRI", expected="--format csv, or none")
+        return "csv"
+    if format is not None:
+        return format
+    if table is None:
+        return "bids" if images is not None and is_bids_cohort(Path(images)) else "csv"
+    if Path(table).name.lower() == PARTICIPANTS:
+        return "bids"
+    return "ixi" if is_ixi_table(Path(table)) else "csv"
+
+
+def _move_patients(datalist: Datalist, draft: CohortDraft) -> None:
+    """Put everybody with a row of a group that is no control into the test section, in place."""
+    patients = {row.subject_id for _, _, row in datalist.all_rows() if not is_control(row.group)}
+    moved = 0
+    for name in ("training", "validation"):
+        rows = datalist.section(name)
+        datalist.test += [row for row in rows if row.subject_id in patients]
+        moved += sum(row.subject_id in patients for row in rows)
+        rows[:] = [row for row in rows if row.subject_id not in patients]
+    for row in datalist.test:
+        row.fold = None if row.subject_id in patients else row.fold
+    groups = sorted({str(row.group) for row in datalist.test if not is_control(row.group)})
+    draft.notes.append(f"{moved} images of patients moved to the test section (groups: {', '.join(groups) or 'none'})")
 
 
 def _raise_all(faults: Sequence[str], source: object) -> None:
@@ -207,16 +274,16 @@ def _from_autopet(
 def _split(datalist: Datalist, draft: CohortDraft, *, folds: int, seed: int, test_fraction: float) -> None:
     """Draw test rows and folds in place, where the table does not name them."""
     if test_fraction:
-        if datalist.test:
+        if any(section == "test" for section, _ in draft.rows):
             raise InputError(
                 "the table names test rows already",
-                found=f"{len(datalist.test)} test rows",
+                found=f"{sum(section == 'test' for section, _ in draft.rows)} test rows",
                 remedy="leave out --test-fraction",
             )
         rows = datalist.training
         is_test = draw_test_subjects(*_keys(rows), fraction=test_fraction, seed=seed)
         datalist.training = [row for row, test in zip(rows, is_test, strict=True) if not test]
-        datalist.test = [row for row, test in zip(rows, is_test, strict=True) if test]
+        datalist.test += [row for row, test in zip(rows, is_test, strict=True) if test]
         datalist.seed = seed
     given = datalist.fold_numbers()
     if given:

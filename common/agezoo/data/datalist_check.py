@@ -173,7 +173,8 @@ def content_faults(datalist: Datalist, *, bundle: str | None, headers: bool) -> 
     rows: Rows = list(datalist.all_rows())
     if not rows:
         return [Fault("error", "datalist", None, "it has no rows")]
-    is_radiograph = bundle is not None and bundle_facts(bundle).reader == "radiograph"
+    reader = None if bundle is None else bundle_facts(bundle).reader
+    is_radiograph = reader == "radiograph"
     faults = [
         *_image_faults(datalist, rows),
         *_duplicate_faults(datalist, rows),
@@ -181,6 +182,7 @@ def content_faults(datalist: Datalist, *, bundle: str | None, headers: bool) -> 
         *_age_faults(rows, bundle),
         *_fold_faults(datalist),
         *(_kind_faults(rows) if is_radiograph else ()),
+        *(_cohort_faults(datalist) if reader == "brain" else ()),
     ]
     if headers:
         faults += _header_faults(datalist, rows, is_radiograph)
@@ -348,6 +350,13 @@ def _kind_faults(rows: Rows) -> Iterator[Fault]:
         problem = kind_problem(place[2].covariates)
         if problem is not None:
             yield _fault("error", place, problem)
+
+
+def _cohort_faults(datalist: Datalist) -> Iterator[Fault]:
+    from agezoo.data.brain_rows import cohort_problems
+
+    for where, problem in cohort_problems({name: datalist.section(name) for name in SECTIONS}):
+        yield Fault("warning", where, None, problem)
 
 
 def _header_faults(datalist: Datalist, rows: Rows, is_radiograph: bool) -> Iterator[Fault]:

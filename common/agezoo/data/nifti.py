@@ -25,6 +25,10 @@ _MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 _SPACING_RANGE_MM = (0.05, 50.0)
 _MAX_SHEAR_COSINE = 0.02
 _MAX_SHARE_WITHOUT_VALUE = 0.5
+# A brain fills a tenth of its field of view or more, and some tools write NaN everywhere else.
+_MAX_SHARE_OUTSIDE_BRAIN = 0.97
+# Forms whose corners lie closer together tell the same place.
+_SAME_PLACE_MM = 1.0
 
 
 def is_nifti(path: Path) -> bool:
@@ -32,11 +36,21 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith((".nii", ".nii.gz"))
 
 
-def read_nifti(path: Path, *, source: str, empty: int = AIR_HU) -> Volume:
+def read_nifti(path: Path, *, source: str, empty: int = AIR_HU, is_brain: bool = False) -> Volume:
     """Read a NIfTI-1 or NIfTI-2 file in its stored orientation.
 
     Values are scaled by ``scl_slope`` and ``scl_inter``. Voxels without a value (NaN, infinite) become ``empty``
-    and a note says so; more than half of them is an error.
+    and a note says so; more than half of them is an error. The sform goes before the qform.
+
+    Parameters
+    ----------
+    path, source
+        The file, and what it is called in messages.
+    empty
+        What stands for no value.
+    is_brain
+        An MRI of a head or brain: up to 97 % of the voxels may have no value, as around a brain whose background is
+        NaN, and a note tells when sform and qform place the image differently.
 
     Raises
     ------
@@ -48,17 +62,23 @@ def read_nifti(path: Path, *, source: str, empty: int = AIR_HU) -> Volume:
     affine = _affine(image.header, source)
     hu, n_without_value = _read_values(path, cast(ArrayProxy, image.dataobj), shape, empty, source)
     notes: tuple[str, ...] = ()
+    if is_brain:
+        notes = _form_notes(image.header, shape)
     if n_without_value:
         share = n_without_value / hu.size
-        if share > _MAX_SHARE_WITHOUT_VALUE:
+        most = _MAX_SHARE_OUTSIDE_BRAIN if is_brain else _MAX_SHARE_WITHOUT_VALUE
+        if share > most:
             raise InputError(
                 "most voxels have no value",
                 source=source,
                 found=f"{share:.0%} NaN or infinite",
-                expected=f"at most {_MAX_SHARE_WITHOUT_VALUE:.0%}",
+                expected=f"at most {most:.0%}",
                 remedy="convert the scan again from DICOM",
             )
-        notes = (f"{n_without_value} voxels without a value (NaN or infinite; {share:.2%}) were set to {empty}",)
+        notes = (
+            *notes,
+            f"{n_without_value} voxels without a value (NaN or infinite; {share:.2%}) were set to {empty}",
+        )
     # The stored file knows neither modality nor person.
     return Volume(hu, affine, ScanFacts(n_slices=shape[2], notes=notes))
 
@@ -152,6 +172,23 @@ def _affine(header: Nifti1Header, source: str) -> np.ndarray:
             remedy="convert the scan again from DICOM, or set the wrong one's code to 0",
         )
     return affine
+
+
+def _form_notes(header: Nifti1Header, shape: tuple[int, int, int]) -> tuple[str, ...]:
+    """A note when sform and qform are both set and place the image differently, though in one orientation."""
+    sform, sform_code = header.get_sform(coded=True)
+    try:
+        qform, qform_code = header.get_qform(coded=True)
+    except HeaderDataError:
+        return ("the qform is impossible; the sform was used",)
+    if not sform_code or not qform_code:
+        return ()
+    corners = np.array(np.meshgrid(*((0, size - 1) for size in shape), [1])).reshape(4, -1)
+    unit = _MM_PER_UNIT[header.get_xyzt_units()[0]]
+    apart_mm = unit * float(np.linalg.norm(((sform - qform) @ corners)[:3], axis=0).max())
+    if apart_mm <= _SAME_PLACE_MM:
+        return ()
+    return (f"sform and qform place the image up to {apart_mm:.0f} mm apart; the sform was used",)
 
 
 def _read_values(

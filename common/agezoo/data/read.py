@@ -103,7 +103,7 @@ def _read_files(files: list[Path], modality: str) -> tuple[Volume, str]:
 
 
 def _read_nifti(path: Path, *, modality: str, source: str) -> Volume:
-    return read_nifti(path, source=source, empty=AIR_HU if modality == "CT" else 0)
+    return read_nifti(path, source=source, empty=AIR_HU if modality == "CT" else 0, is_brain=modality == "MR")
 
 
 def _must_exist(path: Path) -> None:

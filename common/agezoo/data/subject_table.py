@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from agezoo.data.table_file import read_table
+from agezoo.data.table_file import RawTable, read_table
 from agezoo.errors import InputError
 
 _SHOWN_FAULTS = 40
@@ -74,7 +74,11 @@ def read_subject_table(path: str | os.PathLike[str]) -> SubjectTable:
         If the file cannot be read as a table at all, or two columns mean the same.
     """
     path = Path(path)
-    raw = read_table(path)
+    return understood_table(read_table(path), path)
+
+
+def understood_table(raw: RawTable, path: Path) -> SubjectTable:
+    """The cohort table in cells that were read already; otherwise as :func:`read_subject_table`."""
     notes = list(raw.notes)
     columns = _known_columns(raw.frame.columns, path)
     others = [name for name in raw.frame.columns if name not in columns.values()]

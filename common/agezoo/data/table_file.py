@@ -12,7 +12,7 @@ import pandas as pd
 
 from agezoo.errors import InputError
 
-_SPREADSHEETS = {".xlsx", ".xlsm", ".xls", ".ods", ".numbers", ".gsheet"}
+SPREADSHEETS = {".xlsx", ".xlsm", ".xls", ".ods", ".numbers", ".gsheet"}
 # "None" is not among them: as a diagnosis it means something.
 _EMPTY = {"", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "<NA>"}
 
@@ -51,7 +51,7 @@ def read_table(path: str | os.PathLike[str]) -> RawTable:
     if not path.is_file():
         raise InputError("no such table", source=path)
     content = path.read_bytes()
-    if path.suffix.lower() in _SPREADSHEETS or content[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
+    if path.suffix.lower() in SPREADSHEETS or content[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0"):
         raise InputError(
             "spreadsheets are not read", source=path, expected="a CSV file", remedy="open it and save as CSV (UTF-8)"
         )

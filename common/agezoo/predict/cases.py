@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agezoo.data.bids import BidsImage, participants_file
+from agezoo.data.bids_participants import read_participants
 from agezoo.data.brain_search import ACCEPTED as BRAINS
 from agezoo.data.brain_search import find_brains
 from agezoo.data.datalist import SECTIONS, listed_image, load_datalist
+from agezoo.data.people_table import PeopleTable
 from agezoo.data.radiograph_picture import PICTURE_SUFFIXES
 from agezoo.data.radiograph_search import find_radiographs
 from agezoo.data.read import discover_studies
@@ -51,7 +54,8 @@ def find_cases(
         a name or number from a DICOM header), and ``error`` for a study without a usable series, an image that is no
         lateral spine, or an input that does not exist or holds no case, so that the other inputs are predicted all
         the same. Radiographs have ``modality`` where the header tells: ``"radiograph"`` or ``"vfa"``. Brains of a BIDS
-        dataset are called ``sub-<label>`` and have ``session`` where the name has one.
+        dataset are called ``sub-<label>``, have ``session`` where the name has one, and ``age_years``, ``sex``,
+        ``group`` and ``site`` where ``participants.tsv`` tells them; its unclear cells count as unknown.
     """
     if reader not in READERS:
         raise ValueError(f"reader must be one of {READERS}, got {reader!r}")
@@ -107,18 +111,38 @@ def _cases_of(given: Path, modality: str, reader: str, progress: bool) -> list[d
 def _brains(given: Path, progress: bool) -> list[dict[str, Any]]:
     search = find_brains(given, progress=progress)
     rows = []
+    tables: dict[Path, PeopleTable | None] = {}
     for brain in search.brains:
         one_file = len(brain.files) == 1 and brain.facts is None
         row = _row(brain.files[0] if one_file else list(brain.files), brain.listed, brain.subject_id)
         if brain.session:
             row["session"] = brain.session
         row["reading_notes"] = "; ".join(brain.notes)
+        if brain.bids is not None:
+            row |= _known_of(brain.bids, tables)
         if brain.error:
             row["error"] = brain.error
         rows.append(row)
     for reason, count in search.left_out.items():
         logger.info("%s: left out: %d x %s", given, count, reason)
     return rows
+
+
+def _known_of(image: BidsImage, tables: dict[Path, PeopleTable | None]) -> dict[str, Any]:
+    """Age, sex, group and site that the dataset's participants.tsv tells; only what is known."""
+    path = participants_file(image.dataset)
+    if path is None:
+        return {}
+    if path not in tables:
+        try:
+            tables[path] = read_participants(path)
+        except InputError as error:
+            logger.warning("ages and sexes are not known: %s", error)
+            tables[path] = None
+    table = tables[path]
+    person = None if table is None else table.person(image.subject, image.session)
+    known = {} if person is None else {name: getattr(person, name) for name in ("age_years", "sex", "group", "site")}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _radiographs(given: Path, progress: bool) -> list[dict[str, Any]]:
