@@ -16,6 +16,7 @@ VERBS = (
     "phantom",
     "datalist",
     "check",
+    "prepare",
     "crossval",
     "predict",
     "evaluate",
