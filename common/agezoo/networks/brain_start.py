@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from agezoo.errors import InputError, WeightsError
 from agezoo.networks.scale_dense import ScaleDense
@@ -25,6 +26,9 @@ def start_brain_stage(
     from_first_stage: bool = False,
 ) -> ScaleDense | TSAN:
     """Prepare a network for the training of its last stage, in place, and return it.
+
+    Random weights are drawn as in the authors' code: convolutions by He's normal rule, linear layers by Glorot's, all
+    biases 0.
 
     Parameters
     ----------
@@ -68,6 +72,7 @@ def start_brain_stage(
         return network.freeze_first_stage() if isinstance(network, TSAN) else network
     mean, sd = _mean_and_sd(ages_years)
     if isinstance(network, ScaleDense):
+        network.apply(_draw)
         if len(ages_years):
             _start_at_the_mean_age(network, mean, sd)
         return network
@@ -79,6 +84,7 @@ def start_brain_stage(
             remedy="train stage 1 first and pass the model.pt that its training wrote",
         )
     _load_first_stage(network, stage1_weights)
+    network.second_stage.apply(_draw)
     if from_first_stage:
         second, first = network.second_stage, network.first_stage
         for mine, its in ((second.pre, first.pre), (second.block, first.block), (second.fc, first.deep_fc)):
@@ -87,6 +93,16 @@ def start_brain_stage(
     if len(ages_years):
         _start_without_a_residual(network, mean, sd)
     return network.freeze_first_stage()
+
+
+@torch.no_grad()
+def _draw(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv3d):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="leaky_relu")
+    elif isinstance(layer, nn.Linear):
+        nn.init.xavier_normal_(layer.weight)
+    if isinstance(layer, nn.Conv3d | nn.Linear) and layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def _mean_and_sd(ages_years: Sequence[float]) -> tuple[float, float]:
@@ -107,7 +123,7 @@ def _mean_and_sd(ages_years: Sequence[float]) -> tuple[float, float]:
 @torch.no_grad()
 def _start_at_the_mean_age(network: ScaleDense, mean_years: float, sd_years: float) -> None:
     last = network.end_fc_with_gender[1]
-    assert isinstance(last, torch.nn.Linear)
+    assert isinstance(last, nn.Linear)
     last.bias.fill_(mean_years)
     # What random features tell apart then differs by years instead of tenths of a year.
     last.weight.mul_(sd_years)
@@ -116,8 +132,8 @@ def _start_at_the_mean_age(network: ScaleDense, mean_years: float, sd_years: flo
 @torch.no_grad()
 def _start_without_a_residual(network: TSAN, mean_years: float, sd_years: float) -> None:
     entry, last = network.second_stage.dis_fc[0], network.second_stage.end_fc_with_gender[1]
-    assert isinstance(entry, torch.nn.Linear)
-    assert isinstance(last, torch.nn.Linear)
+    assert isinstance(entry, nn.Linear)
+    assert isinstance(last, nn.Linear)
     entry.weight.div_(sd_years)
     entry.bias.sub_(entry.weight[:, 0] * mean_years)
     last.bias.zero_()

@@ -133,11 +133,11 @@ def _fused(convolution: nn.Module, norm: nn.Module) -> FusedConvolution:
     for start in range(0, len(factor), 64):
         channels = slice(start, start + 64)
         scales = [(own * factor)[channels, None, None, None, None] for own, _ in affine]
-        total = kernels[0][channels].double().mul_(scales[0])
+        total = kernels[0][channels].to(torch.float64, copy=True).mul_(scales[0])
         for kernel, scale in zip(kernels[1:], scales[1:], strict=True):
             # An axis with one tap has it in the middle of three.
             taps = [slice(None) if size == 3 else slice(1, 2) for size in kernel.shape[2:]]
-            total[:, :, taps[0], taps[1], taps[2]] += kernel[channels].double().mul_(scale)
+            total[:, :, taps[0], taps[1], taps[2]] += kernel[channels].double() * scale
         weight[channels] = total.to(weight.dtype)
     return FusedConvolution(weight, bias.to(weight.dtype))
 

@@ -155,9 +155,13 @@ def discretised_age(age_years: Tensor, bin_years: float = 5.0) -> Tensor:
 
 
 def brain_age_network(
-    stages: int = 2, stem_channels: int = 8, n_blocks: int = 5, checkpointing: bool = False
+    stages: int = 2,
+    stem_channels: int = 8,
+    n_blocks: int = 5,
+    checkpointing: bool = False,
+    bin_years: float = 5,
 ) -> ScaleDense | TSAN:
-    """The first stage alone (``stages=1``) or the cascade (2).
+    """The first stage alone (``stages=1``, which has no bins) or the cascade (2).
 
     Raises
     ------
@@ -167,5 +171,5 @@ def brain_age_network(
     if stages == 1:
         return ScaleDense(stem_channels, n_blocks, checkpointing)
     if stages == 2:
-        return TSAN(stem_channels, n_blocks, checkpointing=checkpointing)
+        return TSAN(stem_channels, n_blocks, bin_years, checkpointing)
     raise InputError("no such cascade", source="stages", found=stages, expected="1 or 2")
