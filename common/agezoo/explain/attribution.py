@@ -92,7 +92,10 @@ def explain(
     method
         One of :data:`METHODS`. The Score-CAMs, Grad-CAM and HiResCAM need nothing else; the others need captum.
     layer
-        For the CAM methods: dotted name or module; None takes the network's ``cam_layer``, else ``layer3``.
+        For the CAM methods: dotted name or module; None takes the network's ``cam_layer``, else ``layer3``. Of a
+        cascade, Grad-CAM and HiResCAM without a named layer add the maps of both stages, see
+        :func:`agezoo.explain.gradient_cams.gradient_cam`; a Score-CAM dims the image by the first stage's maps, which
+        is the one that tells people apart, and asks for the cascade's age.
     signed
         True: -1..1, positive where the image makes the patient older, negative where younger. False: 0..1; for a
         Score-CAM see there, for the other CAMs the positive part after the map was turned so that its sum is

@@ -13,8 +13,9 @@ from torch import nn
 
 from agezoo.errors import MissingExtraError
 from agezoo.explain.age_output import AgeFunction, AgeOutput, as_age_output
+from agezoo.explain.effort import occlusion_windows
 from agezoo.explain.gradient_cams import gradient_cam
-from agezoo.explain.network_state import evaluation_mode, find_layer, one_image, open_to_gradients, without_inplace
+from agezoo.explain.network_state import evaluation_mode, one_image, open_to_gradients, without_inplace
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class _Request:
 
     ages: AgeOutput
     image: torch.Tensor
-    layer: nn.Module | None
+    layer: str | nn.Module | None
     blank_value: float
     steps: int
     batch_size: int
@@ -83,11 +84,11 @@ def _guided_grad_cam(attr: ModuleType, request: _Request) -> torch.Tensor:
 
 def _occlusion(attr: ModuleType, request: _Request) -> torch.Tensor:
     shape = request.image.shape
-    window = tuple(max(1, size // 7) for size in shape[2:])
+    window, stride = occlusion_windows(tuple(shape[2:]))
     return attr.Occlusion(request.ages).attribute(
         request.image,
         sliding_window_shapes=(shape[1], *window),
-        strides=(shape[1], *(max(1, size // 2) for size in window)),
+        strides=(shape[1], *stride),
         baselines=request.blank_value,
         perturbations_per_eval=request.batch_size,
     )
@@ -143,7 +144,6 @@ def captum_map(
         raise MissingExtraError("captum", "explain", f"the saliency method {name}") from error
     method = CAPTUM_METHODS[name]
     ages = as_age_output(network, to_age)
-    target = find_layer(ages.network, layer) if method.needs_layer else None
     # Evaluators call this without gradients; these methods need them.
     with (
         torch.inference_mode(False),
@@ -153,6 +153,6 @@ def captum_map(
         without_inplace(network),
     ):
         batch = one_image(image, network).clone().requires_grad_(True)
-        request = _Request(ages, batch, target, blank_value, steps, batch_size, seed)
+        request = _Request(ages, batch, layer, blank_value, steps, batch_size, seed)
         found = method.run(attr, request).detach()
     return found.sum(dim=1)[0].double().cpu().numpy()

@@ -93,9 +93,14 @@ def follow_cells(network: nn.Module, image: torch.Tensor) -> Iterator[Callable[[
     follower = _Follower()
     _note(image, _start(image))
 
-    def pass_on(_module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def pass_on(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if not isinstance(output, torch.Tensor):
+            return
+        # A convolution may be worked out by other means than its function.
+        if inputs and isinstance(module, _CONVOLUTIONS) and getattr(output, _NOTE, None) is None:
+            _note(output, _moved("conv", {"input": inputs[0], **{name: getattr(module, name) for name in _OF_MODULE}}))
         # Functions with a gradient of their own escape the mode; MONAI's swish is one.
-        if isinstance(output, torch.Tensor) and not hasattr(output, _NOTE):
+        elif not hasattr(output, _NOTE):
             _note(output, _kept([value for value in inputs if isinstance(value, torch.Tensor)], output))
 
     handles = [module.register_forward_hook(pass_on) for module in network.modules()]
@@ -107,6 +112,8 @@ def follow_cells(network: nn.Module, image: torch.Tensor) -> Iterator[Callable[[
             handle.remove()
 
 
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_OF_MODULE = ("weight", "stride", "padding", "dilation")
 _NOTE = "_agezoo_cells"
 # Per axis the place of the first cell and the step; None if it cannot be told.
 _Places = tuple[tuple[float, float], ...] | None

@@ -70,14 +70,23 @@ def passes(method: str, *, maps: int, image_shape: tuple[int, ...]) -> int:
     if method.startswith("score_cam"):
         return maps + 2
     if method == "occlusion":
-        windows = [max(1, size // 7) for size in image_shape]
         return 1 + math.prod(
-            math.ceil((size - window) / max(1, window // 2)) + 1
-            for size, window in zip(image_shape, windows, strict=True)
+            math.ceil((size - window) / stride) + 1
+            for size, window, stride in zip(image_shape, *occlusion_windows(image_shape), strict=True)
         )
     gradients = {"integrated_gradients": STEPS, "smooth_grad": STEPS, "guided_backprop": 2, "guided_grad_cam": 2}
     # Grad-CAM and HiResCAM follow the gradient through the head alone.
     return {"grad_cam": 1, "hires_cam": 1}.get(method, _WITH_GRADIENT * gradients.get(method, 1))
+
+
+def occlusion_windows(image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Size of the window that occlusion moves over an image, and its steps, both in voxels per axis.
+
+    A seventh of each side. Windows of a plane overlap by half; those of a volume lie side by side, since overlap would
+    need eight times as many passes through a network that takes seconds for each.
+    """
+    window = tuple(max(1, size // 7) for size in image_shape)
+    return window, window if len(image_shape) > 2 else tuple(max(1, size // 2) for size in window)
 
 
 def _timed(network: nn.Module, batch: torch.Tensor) -> float:

@@ -12,6 +12,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agezoo.errors import InputError
 from agezoo.explain.age_output import AgeOutput
+from agezoo.networks.fused_brain import FusedBlock, fuse
+from agezoo.networks.scale_dense import ScaleBlock
 
 logger = logging.getLogger(__name__)
 
@@ -85,12 +87,12 @@ def fast_age_network(network: AgeOutput, image: torch.Tensor, *, precision: Prec
     if precision not in _AGE_TOLERANCE_YEARS:
         raise InputError("no such precision", found=precision, expected="float32 or bfloat16")
     age_years = network(image)
-    folded = fold_batch_norms(network.of_image)
+    folded = _folded(network.of_image)
     candidates = [(folded, precision)]
     if precision == "bfloat16":
         if folded is None:
             candidates = [(copy.deepcopy(network.of_image), precision)]
-        candidates.append((fold_batch_norms(network.of_image), "float32"))
+        candidates.append((_folded(network.of_image), "float32"))
     for inner, kind in candidates:
         if inner is None:
             continue
@@ -107,6 +109,14 @@ def fast_age_network(network: AgeOutput, image: torch.Tensor, *, precision: Prec
             return fast
         logger.warning("the %s copy of the network differs by %.2g years and is not used", kind, change_years)
     return network
+
+
+def _folded(network: nn.Module) -> nn.Module | None:
+    blocks = {type(module) for module in network.modules()}
+    if ScaleBlock in blocks:
+        # Its forward cannot be traced, and its four branches can be more than folded.
+        return fuse(network)
+    return None if FusedBlock in blocks else fold_batch_norms(network)
 
 
 def _to_channels_last(network: nn.Module) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,69 +38,97 @@ class LayerView:
 
 
 def layer_view(ages: AgeOutput, layer: nn.Module, image: torch.Tensor, *, gradients: bool = False) -> LayerView:
-    """Ask a network once and look at one layer; its hooks are removed in every case.
+    """:func:`layer_views` of one layer."""
+    (view,) = layer_views(ages, [layer], image, gradients=gradients)
+    return view
 
-    Only what comes after the layer is remembered for the gradient, so that it costs hardly more time and memory than a
-    prediction.
+
+def layer_views(
+    ages: AgeOutput, layers: Sequence[nn.Module], image: torch.Tensor, *, gradients: bool = False
+) -> list[LayerView]:
+    """Ask a network once and look at some layers; its hooks are removed in every case.
+
+    Only what comes after the layers is remembered for the gradients, so that they cost hardly more time and memory than
+    a prediction.
 
     Parameters
     ----------
     ages
         In evaluation mode.
-    layer
-        Part of the network.
+    layers
+        Parts of the network. With gradients, none may feed another, because each is taken as a beginning.
     image
         Shape (1, C, *spatial).
     gradients
-        Ask for the derivative too; not possible inside ``torch.inference_mode``.
+        Ask for the derivatives too; not possible inside ``torch.inference_mode``.
 
     Raises
     ------
     InputError
-        If the layer was not used, was used more than once, or has no feature maps of the image's dimensionality.
+        If a layer was not used, was used more than once, or has no feature maps of the image's dimensionality.
     """
-    seen: list[torch.Tensor] = []
-    grids: list[CellGrid] = []
+    watched = [_Watched(image.ndim, gradients) for _ in layers]
+    with torch.no_grad(), follow_cells(ages, image) as grid_of:
+        # After the hooks that follow the cells, so that the layer's own output has been noted.
+        handles = [
+            layer.register_forward_hook(partial(watch.keep, grid_of))
+            for layer, watch in zip(layers, watched, strict=True)
+        ]
+        try:
+            age_years = ages(image)
+        finally:
+            for handle in handles:
+                handle.remove()
+    views = [watch.view() for watch in watched]
+    if not gradients:
+        return views
+    slopes: Sequence[torch.Tensor | None] = [None] * len(views)
+    if age_years.requires_grad:
+        slopes = torch.autograd.grad(age_years.sum(), [view.maps for view in views], allow_unused=True)
+    return [
+        LayerView(view.maps.detach(), view.grid, torch.zeros_like(view.maps) if slope is None else slope)
+        for view, slope in zip(views, slopes, strict=True)
+    ]
 
-    def keep(_module: nn.Module, _inputs: Any, output: Any) -> torch.Tensor | None:
-        if not isinstance(output, torch.Tensor) or seen:
-            seen.append(output)
+
+class _Watched:
+    """What one layer put out."""
+
+    def __init__(self, ndim: int, gradients: bool) -> None:
+        self.ndim = ndim
+        self.gradients = gradients
+        self.seen: list[Any] = []
+        self.grids: list[CellGrid] = []
+
+    def keep(
+        self, grid_of: Callable[[torch.Tensor], CellGrid], _module: nn.Module, _inputs: Any, output: Any
+    ) -> torch.Tensor | None:
+        if not isinstance(output, torch.Tensor) or self.seen:
+            self.seen.append(output)
             return None
         # Cloned because a following in-place activation would otherwise overwrite what is kept.
         kept = output.detach().clone()
-        if kept.ndim == image.ndim:
-            grids.append(grid_of(output))
-        seen.append(kept)
-        if not gradients:
+        if kept.ndim == self.ndim:
+            self.grids.append(grid_of(output))
+        self.seen.append(kept)
+        if not self.gradients:
             return None
         kept.requires_grad_()
         torch.set_grad_enabled(True)
         return kept.clone()
 
-    with torch.no_grad(), follow_cells(ages, image) as grid_of:
-        # After the hooks that follow the cells, so that the layer's own output has been noted.
-        handle = layer.register_forward_hook(keep)
-        try:
-            age_years = ages(image)
-        finally:
-            handle.remove()
-    if len(seen) != 1:
-        raise InputError("the layer must be used exactly once per image", found=f"used {len(seen)} times")
-    if not grids:
-        found = tuple(seen[0].shape) if isinstance(seen[0], torch.Tensor) else type(seen[0]).__name__
-        raise InputError(
-            "the layer does not put out feature maps",
-            found=found,
-            expected=f"(B, maps, {image.ndim - 2} spatial axes)",
-            remedy="choose a convolutional layer before the pooling",
-        )
-    if not gradients:
-        return LayerView(seen[0], grids[0])
-    slope = None
-    if age_years.requires_grad:
-        (slope,) = torch.autograd.grad(age_years.sum(), seen[0], allow_unused=True)
-    maps = seen[0].detach()
-    return LayerView(maps, grids[0], torch.zeros_like(maps) if slope is None else slope)
+    def view(self) -> LayerView:
+        if len(self.seen) != 1:
+            raise InputError("the layer must be used exactly once per image", found=f"used {len(self.seen)} times")
+        if not self.grids:
+            (seen,) = self.seen
+            raise InputError(
+                "the layer does not put out feature maps",
+                found=tuple(seen.shape) if isinstance(seen, torch.Tensor) else type(seen).__name__,
+                expected=f"(B, maps, {self.ndim - 2} spatial axes)",
+                remedy="choose a convolutional layer before the pooling",
+            )
+        return LayerView(self.seen[0], self.grids[0])
 
 
 def cam_grid(

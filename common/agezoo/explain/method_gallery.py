@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from agezoo.data.atomic import written_atomically
+from agezoo.explain.grey_window import as_shown
 from agezoo.explain.view_layout import PROJECTIONS, ViewLayout
 
 _WIDTH_INCHES = 13.0
@@ -56,7 +57,9 @@ def write_method_gallery(
     Path
         Where it lies.
     """
-    picture = _side_by_side(layout, image)
+    shown, (black, white) = as_shown(np.asarray(image, dtype=float))
+    black = min(black, 0.0)
+    picture = _side_by_side(layout, shown, black)
     panel_width = _PANEL_INCHES * math.sqrt(picture.shape[1] / picture.shape[0])
     columns = max(1, round(_WIDTH_INCHES / panel_width))
     # Few methods in narrow panels still need room for heading and legend.
@@ -69,12 +72,11 @@ def write_method_gallery(
     figure.subplots_adjust(
         left=0.005, right=0.995, bottom=0.005, top=1 - (_HEAD_INCHES + 0.2) / height, wspace=0.03, hspace=0.1
     )
-    grey = (0.0, float(np.percentile(picture[picture > 0], 99.5)) if (picture > 0).any() else 1.0)
     panels = grid.ravel()
     for axes in panels:
         axes.set_axis_off()
     for axes in panels[: len(maps) + 1]:
-        axes.imshow(picture, cmap="gray", vmin=grey[0], vmax=grey[1], aspect="auto")
+        axes.imshow(picture, cmap="gray", vmin=black, vmax=white, aspect="auto")
     panels[0].set_title("regions that carry age", fontsize=9, pad=3)
     colours = dict(zip(regions, _REGION_COLOURS * len(regions), strict=False))
     for name, region in regions.items():
@@ -107,16 +109,26 @@ def _brightened(saliency: np.ndarray) -> np.ndarray:
     return np.clip(saliency / np.percentile(above, 99.7), 0, 1) if above.size else saliency
 
 
-def _side_by_side(layout: ViewLayout, plane: np.ndarray) -> np.ndarray:
-    return np.hstack(layout.split(np.asarray(plane, dtype=float)))
+def _side_by_side(layout: ViewLayout, plane: np.ndarray, outside: float = 0.0) -> np.ndarray:
+    """The views in one array, lower ones in the middle of the tallest one's height."""
+    views = layout.split(np.asarray(plane, dtype=float))
+    tallest = max(view.shape[0] for view in views)
+    padded = []
+    for view in views:
+        above = (tallest - view.shape[0]) // 2
+        amounts = ((above, tallest - view.shape[0] - above), (0, 0))
+        padded.append(np.pad(view, amounts, constant_values=outside))
+    return np.hstack(padded)
 
 
 def _outline(axes: Axes, layout: ViewLayout, region: np.ndarray, colour: str) -> None:
     # Views are outlined apart, so that no line runs along their common border.
-    shown = np.asarray(region, dtype=float)
+    views = layout.split(np.asarray(region, dtype=float))
+    tallest = max(view.shape[0] for view in views)
     left = 0
-    for view in layout.split(shown):
+    for view in views:
         columns = np.arange(left, left + view.shape[1])
+        rows = np.arange(view.shape[0]) + (tallest - view.shape[0]) // 2
         if view.any():
-            axes.contour(columns, np.arange(view.shape[0]), view, levels=[0.5], colors=[colour], linewidths=0.7)
+            axes.contour(columns, rows, view, levels=[0.5], colors=[colour], linewidths=0.7)
         left += view.shape[1]

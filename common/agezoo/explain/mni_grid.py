@@ -13,7 +13,7 @@ _EXTENT_MM = np.array([182.0, 218.0, 182.0])
 _FIRST_VOXEL_RAS_MM = (90.0, -126.0, -72.0)
 
 
-def mni_affine(shape: Sequence[int]) -> np.ndarray | None:
+def mni_affine_of(shape: Sequence[int]) -> np.ndarray | None:
     """Affine of the MNI152 grid of this shape, or None if no such grid has it.
 
     FSL's grid of 2 mm has 91 x 109 x 91 voxels; coarser and finer ones begin at the same voxel middle and cover

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from agezoo.errors import InputError
+from agezoo.networks.tsan import TSAN
 
 
 def find_layer(network: nn.Module, layer: str | nn.Module | None) -> nn.Module:
@@ -49,6 +50,18 @@ def find_layer(network: nn.Module, layer: str | nn.Module | None) -> nn.Module:
         expected="one of " + ", ".join(known[:40]) + (", ..." if len(known) > 40 else ""),
         remedy="name the layer whose feature maps are to be weighted, usually the last one with a useful resolution",
     )
+
+
+def find_layers(network: nn.Module, layer: str | nn.Module | None) -> tuple[nn.Module, ...]:
+    """The layers whose gradient maps add up to a map of the whole age; one of most networks, see :func:`find_layer`.
+
+    Both stages of a cascade look at the image, and its age is the sum of what they find. So without a layer named, the
+    second stage's counterpart of a :class:`~agezoo.networks.tsan.TSAN`'s ``cam_layer`` is added.
+    """
+    first = find_layer(network, layer)
+    if layer is not None or not isinstance(network, TSAN):
+        return (first,)
+    return first, find_layer(network, network.cam_layer.replace("first_stage.", "second_stage.", 1))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 
 from agezoo.errors import InputError
 from agezoo.explain.background import foreground
-from agezoo.explain.mni_grid import mni_affine
+from agezoo.explain.mni_grid import mni_affine_of
 from agezoo.explain.view_layout import FieldOfView, ViewLayout
 
 # Voxels whose value is this share of the largest one count as the strongest place, of which the middle is shown: a
@@ -55,7 +55,7 @@ def orthogonal_slices(
         raise InputError("the voxel lies outside the volume", found=place, expected=f"within {volume.shape}")
     shape = volume.shape
     left, front, head = (index + 0.5 for index in place)
-    known = mni_affine(shape) if affine is None else affine
+    known = mni_affine_of(shape) if affine is None else affine
     places = _slice_names(place, known)
 
     def split(values: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -112,7 +112,7 @@ def axial_montage(
     # The outermost slices show next to nothing of a head that ends in a dome.
     count = min(rows * columns, high - low + 1)
     heights = np.unique(np.linspace(low, high, count + 2)[1:-1].round().astype(int))
-    known = mni_affine(shape) if affine is None else affine
+    known = mni_affine_of(shape) if affine is None else affine
 
     def split(values: np.ndarray) -> tuple[np.ndarray, ...]:
         cut = _same_volume(values, shape)[box[0], box[1]]

@@ -17,11 +17,14 @@ from torch import nn
 from agezoo.engines.prediction_writer import number
 from agezoo.errors import AgeZooError
 from agezoo.explain.attribution import SIGNED_BY_NATURE, explain
+from agezoo.explain.conditioning import further_inputs
+from agezoo.explain.mni_grid import mni_affine_of
 from agezoo.explain.network_state import network_device
 from agezoo.explain.overlay import write_case_overlay
-from agezoo.explain.view_layout import LATERAL, PROJECTIONS
+from agezoo.explain.view_layout import LATERAL, PROJECTIONS, ViewLayout
+from agezoo.explain.volume_layout import axial_montage, orthogonal_slices
 from agezoo.networks.weights import WeightsFile, ensemble_origin
-from agezoo.predict.original_map import map_on_original, write_map
+from agezoo.predict.original_map import map_on_original, write_map, write_mni_map
 from agezoo.transforms.canvas import CanvasPlacement
 
 logger = logging.getLogger(__name__)
@@ -45,7 +48,8 @@ class CaseFigures:
     """Writes a picture of each case with its age and, over the anatomy, where in the image that age comes from.
 
     A CT is shown as the two projections that the network sees, a radiograph (a case with a ``kind``) as the lateral
-    view on the network's canvas.
+    view on the network's canvas, a volume as three slices that cross where its map is strongest, and with a map as a
+    montage of axial slices too (``<case>_montage.png``).
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ class CaseFigures:
     output_dir
         Folder of the pictures, named after subject and session.
     network
-        The network that predicts, asked again for the saliency.
+        The network that predicts, asked again for the saliency, with the case's sex if it takes that.
     layer
         Layer of the class-activation methods; None takes the network's own.
     saliency
@@ -66,8 +70,8 @@ class CaseFigures:
     originals
         Of a radiograph, write ``<case>_original.png`` too: the map over the image as it is stored, in more detail.
     save_maps
-        Of a radiograph, write the map on the stored image's grid as ``maps/<case>.nii.gz``, see
-        :func:`agezoo.predict.original_map.write_map`.
+        Write the map as NIfTI: of a radiograph on the stored image's grid as ``maps/<case>.nii.gz``, of a brain in MNI
+        space as ``maps/<case>_space-MNI152.nii.gz``, see :mod:`agezoo.predict.original_map`.
     """
 
     def __init__(
@@ -125,22 +129,34 @@ class CaseFigures:
         saliency = None
         if self.saliency != "none":
             saliency = explain(
-                self.network, image, self.saliency, layer=self.layer, signed=self.signed, **affordable(self.network)
+                self.network,
+                image,
+                self.saliency,
+                layer=self.layer,
+                signed=self.signed,
+                others=further_inputs(self.network, case),
+                **affordable(self.network),
             )
         text: dict[str, Any] = {
             "title_lines": [name, age_line(output, known_age(case))],
             "banner": self.banner,
             "signed": self.signed,
         }
-        write_case_overlay(
-            self.output_dir / f"{name}.png",
-            image,
-            saliency,
-            layout=LATERAL if case.get("kind") else PROJECTIONS,
-            field_of_view_mm=shown_field_of_view_mm(case),
-            **text,
-        )
-        if saliency is not None and (self.originals or self.save_maps):
+        for ending, layout in case_layouts(case, image, saliency).items():
+            write_case_overlay(
+                self.output_dir / f"{name}{ending}.png",
+                image,
+                saliency,
+                layout=layout,
+                field_of_view_mm=shown_field_of_view_mm(case),
+                **text,
+            )
+        if saliency is None:
+            return
+        in_mni_space = mni_affine_of(saliency.shape) is not None
+        if self.save_maps and in_mni_space:
+            write_mni_map(self.output_dir / "maps" / f"{name}_space-MNI152.nii.gz", saliency)
+        if self.originals or (self.save_maps and not in_mni_space):
             self._write_original(case, name, saliency, text)
 
     def _write_original(
@@ -164,6 +180,24 @@ class CaseFigures:
             )
         if self.save_maps:
             write_map(self.output_dir / "maps" / f"{name}.nii.gz", original)
+
+
+def case_layouts(case: Mapping[str, Any], image: np.ndarray, saliency: np.ndarray | None) -> dict[str, ViewLayout]:
+    """How the pictures of a case show it, by what their file names end in.
+
+    Parameters
+    ----------
+    case
+        Item of the dataset; a radiograph has a ``kind``.
+    image
+        The network's input, (1, *spatial). Three spatial axes are shown as slices.
+    saliency
+        Its map, or None.
+    """
+    if image.ndim == 4:
+        montage = {} if saliency is None else {"_montage": axial_montage(image)}
+        return {"": orthogonal_slices(image, saliency), **montage}
+    return {"": LATERAL if case.get("kind") else PROJECTIONS}
 
 
 def shown_field_of_view_mm(case: Mapping[str, Any]) -> tuple[float, float, float] | None:

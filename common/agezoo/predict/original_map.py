@@ -1,4 +1,4 @@
-"""A saliency map carried from the network's canvas back onto the radiograph as it is stored."""
+"""Saliency maps where other programs find them: a radiograph's on the image as it is stored, a brain's in MNI space."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from agezoo.data.atomic import written_atomically
 from agezoo.data.radiograph import read_radiograph
+from agezoo.errors import InputError
+from agezoo.explain.mni_grid import mni_affine_of
 from agezoo.transforms.canvas import CanvasPlacement, map_to_original
 
 
@@ -75,10 +77,36 @@ def write_map(path: str | PathLike[str], original: OriginalMap) -> Path:
     """
     row_mm, column_mm = original.spacing_mm or (1.0, 1.0)
     # NIfTI counts towards right, front and head, where ITK counts towards left, back and head.
-    image = nib.Nifti1Image(original.saliency.T[:, :, None], np.diag([-column_mm, -row_mm, 1.0, 1.0]))
+    return _write_nifti(path, original.saliency.T[:, :, None], np.diag([-column_mm, -row_mm, 1.0, 1.0]), code=1)
+
+
+def write_mni_map(path: str | PathLike[str], saliency: np.ndarray) -> Path:
+    """Write a brain's map as a NIfTI image, float32, that lies on the MNI152 template in any viewer.
+
+    Parameters
+    ----------
+    path
+        File to write, ``.nii.gz``.
+    saliency
+        (X, Y, Z) in LAS on an MNI grid, see :func:`agezoo.explain.mni_grid.mni_affine_of`.
+
+    Raises
+    ------
+    InputError
+        If the map has not the shape of such a grid.
+    """
+    affine = mni_affine_of(saliency.shape)
+    if affine is None:
+        raise InputError("the map does not lie on a grid of MNI space", found=saliency.shape, expected="(91, 109, 91)")
+    return _write_nifti(path, saliency, affine, code=4)
+
+
+def _write_nifti(path: str | PathLike[str], voxels: np.ndarray, affine: np.ndarray, *, code: int) -> Path:
+    """`code` is NIfTI's for the space: 1 the scanner's, 4 MNI152."""
+    image = nib.Nifti1Image(voxels.astype(np.float32), affine)
     image.header.set_xyzt_units("mm")
-    image.set_qform(image.affine, code=1)
-    image.set_sform(image.affine, code=1)
+    image.set_qform(affine, code=code)
+    image.set_sform(affine, code=code)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with written_atomically(target) as temporary:

@@ -47,7 +47,7 @@ def predict(
     saliency
         What lies over the anatomy in the pictures; None for the bundle's own choice, ``"none"`` for nothing.
     save_maps
-        Also write each saliency map as NIfTI on the grid of the stored image; radiographs only.
+        Also write each saliency map as NIfTI: of a radiograph on the grid of the stored image, of a brain in MNI space.
     device
         For example ``"cuda:0"`` or ``"cpu"``; the first GPU when there is one, otherwise the CPU.
     batch_size
@@ -100,8 +100,12 @@ def predict_rows(
         "batch_size": batch_size,
     }
     if save_maps:
-        if bundle_facts(bundle).reader != "radiograph":
-            raise InputError("maps are carried back onto radiographs only", source="save_maps", found=bundle)
+        if bundle_facts(bundle).reader not in ("radiograph", "brain"):
+            raise InputError(
+                "maps are carried back onto radiographs only; those of brains lie in MNI space",
+                source="save_maps",
+                found=bundle,
+            )
         overrides["save_maps"] = True
     if cache_dir is not None:
         overrides["cache_dir"] = Path(cache_dir).resolve()
