@@ -18,7 +18,14 @@ from monai.transforms import Compose, MapTransform, RandGaussianNoised, ScaleInt
 from torch import nn
 
 from agezoo.data import prediction_table  # noqa: F401 - imports pandas now, not within a timed test
-from agezoo.engines import CohortDataset, EpochSeeding, TrainingCheckpoint, TrainingFigure
+from agezoo.engines import (
+    CohortDataset,
+    EarlyStopping,
+    EpochSeeding,
+    PlateauSchedule,
+    TrainingCheckpoint,
+    TrainingFigure,
+)
 from agezoo.errors import InputError
 from agezoo.losses import GaussianNLLLoss
 from agezoo.networks import StandardisedHead
@@ -112,12 +119,15 @@ def build_training(
     validated_mae: Callable[[int], float] | None = None,
     standardised: bool = False,
     draw: bool = False,
+    plateau_patience: int | None = None,
+    stop_patience: int | None = None,
     more_handlers: Sequence[Any] = (),
 ) -> Training:
     """A training with the handlers of a bundle's ``train.json``, in their order.
 
     `first_seed` is the state of chance at its start, which a resumed run does not share with the run that it goes on
-    with. `validated_mae` replaces the validation's result by a function of the epoch.
+    with. `validated_mae` replaces the validation's result by a function of the epoch. The learning rate follows the
+    validation where `plateau_patience` is given, else a cosine.
     """
     torch.manual_seed(first_seed)
     dataset = CohortDataset(
@@ -131,7 +141,6 @@ def build_training(
     if standardised:
         network = StandardisedHead(network, [row["age_years"] for row in rows], head="4")
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
-    schedule = WarmupCosineSchedule(optimizer, warmup_steps=2, warmup_multiplier=0.1, t_total=epochs)
 
     def metric() -> MeanAbsoluteError:
         return MeanAbsoluteError(output_transform=from_engine(["predicted_age_years", "label"]))
@@ -150,10 +159,17 @@ def build_training(
             engine.state.metrics["val_mae_years"] = validated_mae(engine.state.epoch)
 
         evaluator.add_event_handler(Events.EPOCH_COMPLETED, replace_result)
+    schedule: Any
+    if plateau_patience is None:
+        schedule = WarmupCosineSchedule(optimizer, warmup_steps=2, warmup_multiplier=0.1, t_total=epochs)
+        follow: Any = LrScheduleHandler(lr_scheduler=schedule, print_lr=False)
+    else:
+        schedule = follow = PlateauSchedule(optimizer, evaluator, patience=plateau_patience)
+    early_stopping = EarlyStopping(evaluator, stop_patience)
     checkpoint = TrainingCheckpoint(
         folder / "models", network, optimizer, schedule, evaluator,
         record={"origin": "trained", "fold": 0}, identity=identity or {"seed": 5, "max_epochs": epochs},
-        keep=keep, resume=resume,
+        keep=keep, resume=resume, extra={"early_stopping": early_stopping},
     )  # fmt: skip
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),
@@ -167,7 +183,8 @@ def build_training(
         train_handlers=[
             EpochSeeding(5, [dataset, sampler]),
             ValidationHandler(validator=evaluator, interval=val_interval, epoch_level=True),
-            LrScheduleHandler(lr_scheduler=schedule, print_lr=False),
+            follow,
+            early_stopping,
             (TrainingFigure if draw else HistoryAlone)(folder / "eval", evaluator),
             checkpoint,
             *more_handlers,

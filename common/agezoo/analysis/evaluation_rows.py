@@ -28,7 +28,10 @@ _NUMBERS = (
     "corrected_age_years",
     "deviation_years",
     "biological_age_years",
+    "first_stage_age_years",
+    "discretised_age_years",
 )
+_OF_SOME_TABLES = _NUMBERS[-4:]
 _SEXES = {"F": "F", "FEMALE": "F", "M": "M", "MALE": "M"}
 _PROVENANCE = ("bundle", "bundle_version", "weights_origin", "weights_sha256")
 
@@ -98,7 +101,7 @@ def evaluation_rows(
     for name in _NUMBERS:
         if name in frame:
             frame[name] = _numbers(frame[name], name, source)
-        elif name not in ("deviation_years", "biological_age_years"):
+        elif name not in _OF_SOME_TABLES:
             frame[name] = np.nan
     errors = _text(frame, "error")
     failed = _failed(frame)

@@ -139,6 +139,34 @@ TRUTH = (
     ),
 )
 
+SECOND_STAGE = (
+    FigureText(
+        "first_stage_mae_years",
+        "MAE of the first stage alone",
+        "years",
+        "The second stage should reach less, see Accuracy.",
+    ),
+    FigureText(
+        "within_bin_sd_years",
+        "SD of ages within a bin",
+        "years",
+        "Spread of the final ages of people of one sex whose first-stage ages are rounded to the same value; below "
+        "0.1 the second stage repeats one age per bin.",
+    ),
+    FigureText(
+        "within_bin_correlation",
+        "Correlation with the true age within a bin",
+        "plain",
+        "Above 0: what the second stage adds goes the right way; 0: it tells nothing about the person.",
+    ),
+    FigureText(
+        "between_bin_share",
+        "Share of the variance between the bins",
+        "percent",
+        "Part of the spread of the final ages that the bin and the sex explain; 100 %: the image adds nothing.",
+    ),
+)
+
 AGREEMENT = (
     FigureText(
         "mean_difference_years",

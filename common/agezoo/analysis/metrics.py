@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agezoo.analysis.accuracy import accuracy_figures
+from agezoo.analysis.bin_collapse import bin_collapse_figures
 from agezoo.analysis.bootstrap import Figures, estimate_with_intervals
 from agezoo.analysis.cohort_truth import cohort_truth_figures
 from agezoo.analysis.evaluation_rows import MIN_ROWS, EvaluationRows
@@ -40,8 +42,9 @@ def evaluate_rows(rows: EvaluationRows, *, seed: int = 0, n_bootstrap: int = 200
         :func:`~agezoo.analysis.uncertainty.uncertainty_figures` with ``n_with_sd`` and ``sd_kind``; where bounds are
         given ``coverage_of_interval`` and ``mean_interval_width_years``; ``ci95`` with a ``[low, high]`` per figure;
         ``by_sex`` and ``by_decade`` with the same per group; ``calibration_curve``; ``corrected`` with the accuracy
-        of the corrected ages; ``cohort_truth`` for phantoms; ``provenance`` and ``notes``. A figure that is not
-        defined is None.
+        of the corrected ages; ``cohort_truth`` for phantoms; ``second_stage`` where a cascade predicted, with the
+        figures of :mod:`agezoo.analysis.bin_collapse`, their ``verdict`` and ``first_stage_mae_years``; ``provenance``
+        and ``notes``. A figure that is not defined is None.
     """
     frame = rows.frame
 
@@ -84,6 +87,9 @@ def evaluate_rows(rows: EvaluationRows, *, seed: int = 0, n_bootstrap: int = 200
     truth = _cohort_truth(frame, seed=seed, n_bootstrap=n_bootstrap)
     if truth:
         result["cohort_truth"] = truth
+    second_stage = _second_stage(frame)
+    if second_stage:
+        result["second_stage"] = second_stage
     return result | {"provenance": rows.provenance, "notes": list(rows.notes)}
 
 
@@ -144,6 +150,25 @@ def _cohort_truth(frame: pd.DataFrame, *, seed: int, n_bootstrap: int) -> dict[s
         n_bootstrap=n_bootstrap,
     )
     return {"n": len(known), **figures}
+
+
+def _second_stage(frame: pd.DataFrame) -> dict[str, Any] | None:
+    """What the second stage of a cascade adds to the first."""
+    if "discretised_age_years" not in frame:
+        return None
+    figures = bin_collapse_figures(
+        frame["predicted_age_years"],
+        frame["discretised_age_years"],
+        age_years=frame["age_years"],
+        sex=frame["sex"].fillna("unknown"),
+    )
+    if figures is None:
+        return None
+    first_stage = frame["first_stage_age_years"] if "first_stage_age_years" in frame else pd.Series(np.nan, frame.index)
+    numbers = {**asdict(figures), "first_stage_mae_years": float((first_stage - frame["age_years"]).abs().mean())}
+    # JSON has no word for what is not a number.
+    known = {name: None if value != value else value for name, value in numbers.items()}
+    return {**known, "is_collapsed": figures.is_collapsed, "verdict": figures.verdict}
 
 
 def _by_sex(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -136,6 +136,10 @@ def evaluate_section(section: ReportSection | PairsSection, *, seed: int, n_boot
                 "rows": catalogue.table_rows(catalogue.TRUTH, metrics["cohort_truth"]),
             }
         )
+    if "second_stage" in metrics:
+        figures = metrics["second_stage"]
+        caption = f"The second stage beside the first ({figures['n']} scans in {figures['n_bins']} bins of two or more)"
+        tables.append({"caption": caption, "rows": catalogue.table_rows(catalogue.SECOND_STAGE, figures)})
     return EvaluatedSection(
         name=section.name,
         slug=slug(section.name),
@@ -208,7 +212,9 @@ def _facts(rows: EvaluationRows, metrics: dict[str, Any]) -> list[tuple[str, str
         ("Weights sha256", "weights_sha256"),
     ):
         facts.append((label, ", ".join(rows.provenance[key]) or "not stated in the table"))
-    return facts + [("Note", note) for note in rows.notes]
+    verdict = metrics.get("second_stage", {}).get("verdict")
+    notes = [*rows.notes, *([verdict[0].upper() + verdict[1:] + "."] if verdict else [])]
+    return facts + [("Note", note) for note in notes]
 
 
 def _groups(metrics: dict[str, Any]) -> list[tuple[str, str, dict[str, Any], bool]]:
