@@ -63,7 +63,7 @@ def test_both_stages_leave_weights_with_their_record(brains: Cohort, trained_bra
     n_training = sum(row["fold"] != 0 for row in brains.rows("training"))
     for stage, path in ((1, trained_brain / "stage1" / "model.pt"), (2, trained_brain / "model.pt")):
         record = describe(path).record
-        assert record["overrides"] == {"stages": stage, **LAYOUT}
+        assert record["overrides"] == {"stages": stage, "bin_years": 5, **LAYOUT}
         assert (record["n_training"], record["origin"]) == (n_training, "trained")
 
 
