@@ -24,7 +24,8 @@ PARTICIPANTS = "participants.tsv"
 # Folders of a dataset that hold no raw images of its people.
 OTHER_FOLDERS = frozenset({"derivatives", "sourcedata", "code", "stimuli", "phenotype"})
 
-_ENTITY = re.compile(r"([A-Za-z]+)-([^-]+)")
+# BIDS allows letters and digits in labels; many data sets in the wild have hyphens too.
+_ENTITY = re.compile(r"([A-Za-z]+)-(.+)")
 # Entities that only derived images have.
 _DERIVED = frozenset({"space", "desc", "res", "den"})
 _NO_IMAGE_OF_A_HEAD = frozenset({"from", "to", "mode", "label", "seg", "hemi", "atlas"})

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from agezoo.data.coded_cells import are_dates, explained_groups, explained_sexes, is_capped_age
+from agezoo.data.dicom_headers import count_of
 from agezoo.data.people_table import NO_AGE, PeopleTable
 from agezoo.data.subject_table import FIELDS, SubjectTable, normal_name, understood_table
 from agezoo.data.table_cells import natural_key
@@ -55,8 +56,8 @@ def read_participants(path: Path) -> PeopleTable:
     n_capped = sum(person.why_no_age == CAPPED for person in people.people.values())
     if n_capped:
         people.notes.append(
-            f"{n_capped} ages are given as bounds (such as 89+) and count as unknown: without an age nobody can be "
-            "trained on or judged"
+            f"{count_of(n_capped, 'age')} given only as a bound (such as 89+): unknown, because such a person can "
+            "neither be trained on nor judged"
         )
     people.notes = list(dict.fromkeys(people.notes))
     return people

@@ -58,8 +58,9 @@ class FoundBrain:
     files
         The NIfTI file, or the DICOM files of the chosen series.
     subject_id
-        ``sub-<label>`` in BIDS; otherwise the file's or folder's name as the user gave it, never anything from a
-        DICOM header.
+        ``sub-<label>`` in BIDS; otherwise the file's name without the words at its end that tell the kind of image
+        (where several files would then share a name, with them), or the folder's name; never anything from a DICOM
+        header.
     session
         ``ses-<label>`` in BIDS; None otherwise.
     listed
@@ -142,7 +143,7 @@ def _named_file(path: Path) -> FoundBrain:
         return FoundBrain((path,), _folder_label(path.resolve().parent, Path("/")), None, path.name)
     bids = parse_bids_name(path)
     if bids is None:
-        return FoundBrain((path,), nifti_stem(path), None, path.name)
+        return FoundBrain((path,), _shortest_name(nifti_stem(path)), None, path.name)
     if not bids.is_t1:
         raise InputError(
             "is no T1-weighted image by its name",
@@ -225,12 +226,22 @@ def _take_bids(root: Path, images: Sequence[Path], search: BrainSearch) -> list[
 
 
 def _take_plain(root: Path, images: Sequence[Path], search: BrainSearch) -> None:
+    taken = []
     for path in images:
         words = [word for word in re.split(r"[_\-. ]+", nifti_stem(path).lower()) if not word.isdigit()]
         if len(words) > 1 and _OTHER_IMAGE.fullmatch(words[-1]):
             search.left_out[f"image whose name ends in {words[-1]}"] += 1
         else:
-            search.brains.append(FoundBrain((path,), nifti_stem(path), None, path.relative_to(root).as_posix()))
+            taken.append(path)
+    uses = Counter(_shortest_name(nifti_stem(path)) for path in taken)
+    for path in taken:
+        stem = nifti_stem(path)
+        subject = _shortest_name(stem) if uses[_shortest_name(stem)] == 1 else stem
+        search.brains.append(FoundBrain((path,), subject, None, path.relative_to(root).as_posix()))
+
+
+def _shortest_name(stem: str) -> str:
+    return (stem, *name_without_kind(stem))[-1]
 
 
 def _may_be_dicom(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def _scans_of_rows(
     chosen: list[FoundScan | None] = []
     line_of: dict[FoundScan, int] = {}
     for row in table.rows:
-        scan = _matched_scan(row, scans, root, draft)
+        scan = _matched_scan(row, scans, root, draft, reader)
         if scan is not None and scan in line_of:
             draft.faults.append(
                 f"line {row['line']}: {scan.shown(root)} is already meant by line {line_of[scan]} "
@@ -136,13 +137,16 @@ def _only_brain(folder: Path, row: Mapping[str, Any], draft: CohortDraft) -> Fou
 
 
 def _matched_scan(
-    row: Mapping[str, Any], scans: Sequence[FoundScan], root: Path, draft: CohortDraft
+    row: Mapping[str, Any], scans: Sequence[FoundScan], root: Path, draft: CohortDraft, reader: str
 ) -> FoundScan | None:
     subject, session = row.get("subject_id"), row.get("session")
     if subject is None:
         draft.faults.append(f"line {row['line']}: no subject_id")
         return None
     matches = matching_scans(scans, subject, session)
+    if not matches and reader == "brain":
+        # BIDS labels are letters and digits alone: P-07_a is prepared as sub-P07a.
+        matches = matching_scans(scans, _as_label(subject), session and _as_label(session))
     # A frontal view beside the lateral one is not a second candidate.
     usable = [scan for scan in matches if not scan.reason]
     matches = usable or matches
@@ -160,6 +164,10 @@ def _matched_scan(
         draft.faults.append(f"line {row['line']}: {matches[0].shown(root)}: {matches[0].error}")
         return None
     return matches[0]
+
+
+def _as_label(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", name)
 
 
 def _with_kind(covariates: Mapping[str, Any], scan: FoundScan) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from agezoo.data.nifti import is_nifti
 from agezoo.data.people_table import PeopleTable, Person
 from agezoo.errors import InputError
 
+_SHOWN_CHOICES = 5
 _FIELDS = ("age_years", "sex", "group", "site", "fold", "time_years", "event")
 
 
@@ -87,6 +88,7 @@ def _only_participants(root: Path, search: BrainSearch) -> Path:
 def _draft(search: BrainSearch, people: PeopleTable) -> CohortDraft:
     draft = CohortDraft(left_out=search.left_out, notes=list(people.notes), faults=list(people.faults))
     seen: dict[tuple[str, str | None], FoundBrain] = {}
+    choices: list[str] = []
     for brain in search.brains:
         subject, session, site = _whose(brain, people)
         person = None if subject is None else people.person(subject, session)
@@ -102,8 +104,11 @@ def _draft(search: BrainSearch, people: PeopleTable) -> CohortDraft:
             draft.left_out[person.why_no_age] += 1
         else:
             seen[subject, session] = brain
-            draft.notes += [f"{subject}: {note}" for note in brain.notes]
+            choices += [f"{subject}: {note}" for note in brain.notes]
             _add_row(draft, brain, subject, session, site, person)
+    draft.notes += choices[:_SHOWN_CHOICES]
+    if len(choices) > _SHOWN_CHOICES:
+        draft.notes.append(f"and {len(choices) - _SHOWN_CHOICES} more choices among several images")
     without = len({subject for subject, _ in people.people} - {subject for subject, _ in seen})
     if without:
         draft.notes.append(f"{without} people in {people.path.name} have no image here that is listed")

@@ -114,7 +114,11 @@ def brain_scan(brain: FoundBrain, root: Path) -> FoundScan:
         names = folder.relative_to(root).parts + ((files[0].stem,) if len(files) == 1 else ())
         return FoundScan((folder,) if is_alone else files, names, brain.facts, brain.error, files[0])
     stem = nifti_stem(files[0])
-    entities = () if brain.bids is None else tuple(filter(None, (brain.bids.subject, brain.bids.session)))
+    entities: tuple[str, ...] = ()
+    if brain.bids is not None:
+        # With and without "sub-" and "ses-", which some tables leave out.
+        full = [name for name in (brain.bids.subject, brain.bids.session) if name]
+        entities = (*full, *(name[4:] for name in full))
     names = (*files[0].relative_to(root).parts[:-1], *entities, *name_without_kind(stem), stem)
     return FoundScan(files, names, None, brain.error, files[0])
 
