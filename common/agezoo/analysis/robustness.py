@@ -43,6 +43,16 @@ TABLE_COLUMNS = [
     "weights_origin",
 ]
 
+#: Further columns of brains: how well each was registered to the template, and how far its image in MNI space differs
+#: from that of the scan as it is (correlation; root mean square difference in SD of the brain's voxels).
+BRAIN_COLUMNS = [
+    "brain_state",
+    "registration_overlap",
+    "registration_correlation",
+    "input_correlation",
+    "input_rms_difference",
+]
+
 LARGE_CHANGE_YEARS = 5.0
 
 #: Ages of all scans that differ less than this (SD) are as good as one age.
@@ -86,8 +96,10 @@ def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
         ``baseline_sd_years`` (of the ages of the scans as they are) and ``is_constant``: whether 3 or more scans, not
         of people of one age, got nearly the same age, so that nothing can move it and the agreement says nothing;
         ``is_unrounded``: whether ages before rounding are compared; ``n_with_note``: scans of which something had to be
-        assumed; ``perturbations``: name -> list of the figures of :func:`grade_figures` with ``grade`` and ``unit``, in
-        the order of the table; ``repeat_scans``: see :func:`repeat_figures`.
+        assumed; of brains ``brain_states`` (how many came as what) and ``registration``, see
+        :func:`registration_figures`, of the scans as they are; ``perturbations``: name -> list of the figures of
+        :func:`grade_figures` with ``grade`` and ``unit``, in the order of the table; ``repeat_scans``: see
+        :func:`repeat_figures`.
     """
     is_unrounded = bool("expected_age_years" in table and table["expected_age_years"].notna().any())
     table = with_unrounded_ages(table)
@@ -96,7 +108,7 @@ def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
     error = (usable["predicted_age_years"] - usable["age_years"]).dropna().abs()
     spread = float(usable["predicted_age_years"].std(ddof=0)) if len(usable) else None
     perturbed = table[table["perturbation"] != NONE]
-    return {
+    figures: dict[str, Any] = {
         "n_cases": len(usable),
         "n_failed": len(unperturbed) - len(usable),
         "n_with_age": len(error),
@@ -114,6 +126,10 @@ def robustness_figures(table: pd.DataFrame) -> dict[str, Any]:
         },
         "repeat_scans": repeat_figures(usable),
     }
+    if "brain_state" in table:
+        figures["brain_states"] = {str(k): int(n) for k, n in usable["brain_state"].value_counts().items()}
+        figures["registration"] = registration_figures(usable)
+    return figures
 
 
 def _is_constant(usable: pd.DataFrame) -> bool:
@@ -162,7 +178,24 @@ def grade_figures(part: pd.DataFrame) -> dict[str, Any]:
     figures["share_changed_over_5_years"] = (
         float((np.abs(altered - baseline) > LARGE_CHANGE_YEARS).mean()) if len(known) else None
     )
-    return figures | _interval_figures(known) | _error_figures(known)
+    figures |= _interval_figures(known) | _error_figures(known)
+    return figures | registration_figures(known) if "brain_state" in known else figures
+
+
+def registration_figures(part: pd.DataFrame) -> dict[str, Any]:
+    """Median and lowest of the overlap with the template and of the likeness to the scan as it is; None if unknown.
+
+    Parameters
+    ----------
+    part
+        Rows with :data:`BRAIN_COLUMNS`.
+    """
+    figures: dict[str, Any] = {}
+    for name in ("registration_overlap", "input_correlation"):
+        values = part[name].astype(float).dropna()
+        figures[f"median_{name}"] = float(values.median()) if len(values) else None
+        figures[f"lowest_{name}"] = float(values.min()) if len(values) else None
+    return figures
 
 
 def _interval_figures(known: pd.DataFrame) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from agezoo.analysis.html_page import data_uri, page_environment
 from agezoo.analysis.plots.bland_altman import plot_bland_altman
 from agezoo.analysis.plots.canvas import rendered
 from agezoo.analysis.plots.catalogue import Plot
-from agezoo.analysis.plots.perturbed_views import PerturbedImage, PerturbedView, plot_perturbed_views
+from agezoo.analysis.plots.perturbed_views import PerturbedImage, PerturbedSlices, PerturbedView, plot_perturbed_views
 from agezoo.analysis.plots.robustness import plot_agreement_overview, plot_differences, plot_error_overview
 from agezoo.analysis.robustness import NONE, NOT_APPLICABLE, repeat_pairs, robustness_figures, with_unrounded_ages
 from agezoo.data.atomic import written_atomically
@@ -32,10 +32,23 @@ _SHOWN = {
         "The network's view of one image",
         "The whole canvas is shown, with the black that fills it up; left and right are as stored.",
     ),
+    "brain": (
+        "Coronal, sagittal and axial slice of one brain in MNI space",
+        "Always the same slices. Radiological view: the patient's left at the viewer's right; 2.5 SD below the brain's "
+        "mean are nearly black, 2.5 SD above white.",
+    ),
 }
 
 #: What one image is called, by kind of image.
-NOUNS = {"volume": "scan", "radiograph": "image"}
+NOUNS = {"volume": "scan", "radiograph": "image", "brain": "scan"}
+
+
+_BRAIN_STATES = {
+    "head": "as heads",
+    "stripped": "as brains in their own space",
+    "mni_head": "as heads in MNI space",
+    "mni_brain": "as brains in MNI space",
+}
 
 
 def write_robustness(
@@ -47,7 +60,7 @@ def write_robustness(
     reader: str = "volume",
     texts: Mapping[str, tuple[str, str]] | None = None,
     example: str = "",
-    views: Sequence[PerturbedView | PerturbedImage] = (),
+    views: Sequence[PerturbedView | PerturbedImage | PerturbedSlices] = (),
 ) -> dict[str, Any]:
     """Write ``robustness.json``, ``robustness.html`` and ``plots/`` into `out`.
 
@@ -98,6 +111,7 @@ def write_robustness(
             words=in_words,
             interval=interval_in_words,
             noun=NOUNS[reader],
+            states=_BRAIN_STATES,
             made_on=date.today().isoformat(),
             version=__version__,
         )
@@ -118,7 +132,7 @@ def _plots(
     table: pd.DataFrame,
     figures: Mapping[str, Any],
     titles: Mapping[str, str],
-    views: Sequence[PerturbedView | PerturbedImage],
+    views: Sequence[PerturbedView | PerturbedImage | PerturbedSlices],
 ) -> Iterator[Plot]:
     noun = NOUNS[figures["reader"]]
     perturbed, repeats = figures["perturbations"], figures["repeat_scans"]

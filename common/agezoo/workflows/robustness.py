@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from agezoo.analysis.robustness import TABLE_COLUMNS
+from agezoo.analysis.robustness import BRAIN_COLUMNS, TABLE_COLUMNS
 from agezoo.analysis.robustness_page import write_robustness
 from agezoo.data.atomic import written_atomically
 from agezoo.engines.cohort_dataset import image_fingerprint
@@ -26,6 +27,7 @@ from agezoo.workflows.bundle_predictor import BundlePredictor
 from agezoo.workflows.bundle_run import quiet
 from agezoo.workflows.robustness_case import Chosen, case_lines, case_name
 from agezoo.workflows.robustness_example import example_views
+from agezoo.workflows.robustness_parts import CaseParts
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,11 @@ def robustness(
 ) -> Robustness:
     """Perturb every scan in graded ways, predict again and report the agreement with the unperturbed prediction.
 
-    A volume is perturbed in HU, a radiograph as it was read (bone bright, its own grey values), before the bundle's own
-    preprocessing. One image and one altered copy of it are in memory at a time. Each finished case is kept in
-    ``out/cases``, so that a run that was stopped goes on where it was and one that is asked for more inputs does only
-    these; a changed image, model, choice or seed is done anew.
+    A volume is perturbed in HU, a radiograph as it was read (bone bright, its own grey values), a T1 in its scanner's
+    units, before the bundle's own preprocessing. So every altered head is registered to the template anew, which takes
+    10 to 30 seconds each; brains that lie in MNI space already are not. One image and one altered copy of it are in
+    memory at a time. Each finished case is kept in ``out/cases``, so that a run that was stopped goes on where it was
+    and one that is asked for more inputs does only these; a changed image, model, choice or seed is done anew.
 
     Parameters
     ----------
@@ -106,7 +109,13 @@ def robustness(
     (out / "cases").mkdir(parents=True, exist_ok=True)
     with quiet():
         predictor = BundlePredictor(bundle, files, device=device, batch_size=batch_size)
-        table = _table(rows, predictor, chosen, out / "cases", seed=seed, provenance=_provenance(bundle, files))
+        provenance = _provenance(bundle, files)
+        identity = [predictor.version, provenance, seed]
+
+        def parts_of(row: Mapping[str, Any]) -> CaseParts:
+            return CaseParts(out / "cases" / _fingerprint(row, identity))
+
+        table = _table(rows, predictor, chosen, out / "cases", seed=seed, provenance=provenance, parts_of=parts_of)
         with written_atomically(out / "robustness.csv") as temporary:
             table.to_csv(temporary, index=False)
         if table["predicted_age_years"].isna().all():
@@ -115,7 +124,7 @@ def robustness(
                 source=out / "robustness.csv",
                 found=next(iter(table["error"].dropna()), "no case"),
             )
-        example, views = example_views(rows, table, predictor, chosen, seed=seed)
+        example, views = example_views(rows, table, predictor, chosen, seed=seed, parts_of=parts_of)
     figures = write_robustness(
         table,
         out,
@@ -154,6 +163,7 @@ def _table(
     *,
     seed: int,
     provenance: Mapping[str, str],
+    parts_of: Callable[[Mapping[str, Any]], CaseParts],
 ) -> pd.DataFrame:
     identity = [predictor.version, dict(provenance), {name: list(g) for name, g in chosen.items()}, seed]
     lines: list[dict[str, Any]] = []
@@ -161,19 +171,25 @@ def _table(
     total = len(rows) * (1 + sum(map(len, chosen.values())))
     with tqdm(total=total, desc="perturbing", unit="image", disable=hidden) as bar:
         for row in rows:
-            path = kept / f"{image_fingerprint(row['image'], json.dumps([*identity, case_name(row)]))}.json"
+            path = kept / f"{_fingerprint(row, identity)}.json"
             before = bar.n
             found = _kept_case(path)
             if found is None:
-                found, final = case_lines(row, predictor, chosen, seed=seed, step=bar.update)
+                found, final = case_lines(row, predictor, chosen, seed=seed, step=bar.update, parts=parts_of(row))
                 if final:
                     with written_atomically(path) as temporary:
                         temporary.write_text(json.dumps(found))
             bar.update(before + total // len(rows) - bar.n)
             lines += found
-    table = pd.DataFrame([{**line, **provenance} for line in lines], columns=TABLE_COLUMNS)
-    numbers = [name for name in TABLE_COLUMNS if name == "grade" or name.endswith("_years")]
+    columns = [*TABLE_COLUMNS, *(BRAIN_COLUMNS if predictor.reader == "brain" else ())]
+    table = pd.DataFrame([{**line, **provenance} for line in lines], columns=columns)
+    is_number = re.compile(r"grade|.*_years|registration_.*|input_.*").fullmatch
+    numbers = [name for name in columns if is_number(name)]
     return table.astype(dict.fromkeys(numbers, "float64"))
+
+
+def _fingerprint(row: Mapping[str, Any], identity: Sequence[Any]) -> str:
+    return image_fingerprint(row["image"], json.dumps([*identity, case_name(row)]))
 
 
 def _kept_case(path: Path) -> list[dict[str, Any]] | None:

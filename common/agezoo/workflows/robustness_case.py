@@ -8,19 +8,28 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from agezoo.analysis.robustness import NONE, NOT_APPLICABLE
 from agezoo.errors import InputError, user_error
+from agezoo.transforms.perturb.brain_transform import PerturbBraind
 from agezoo.transforms.perturb.catalogue import CATALOGUES, NotApplicable
 from agezoo.transforms.perturb.radiograph_scale import ASSUMED_LONGER_SIDE_MM, is_known
 from agezoo.transforms.perturb.radiograph_transform import PerturbRadiographd, radiograph_spacing_mm
 from agezoo.transforms.perturb.volume_transform import PerturbVolumed
 from agezoo.workflows.bundle_predictor import BundlePredictor
+from agezoo.workflows.robustness_brain import brain_columns, brain_slices, was_registered
+from agezoo.workflows.robustness_parts import CaseParts
 
 logger = logging.getLogger(__name__)
 
 Chosen = Mapping[str, Sequence[float]]
 
-_TRANSFORMS = {"volume": PerturbVolumed, "radiograph": PerturbRadiographd}
+_TRANSFORMS: dict[str, Callable[..., Any]] = {
+    "volume": PerturbVolumed,
+    "radiograph": PerturbRadiographd,
+    "brain": PerturbBraind,
+}
 
 
 def case_name(row: Mapping[str, Any]) -> list[str]:
@@ -43,6 +52,7 @@ def case_lines(
     *,
     seed: int,
     step: Callable[[], Any] = lambda: None,
+    parts: CaseParts | None = None,
 ) -> tuple[list[dict[str, Any]], bool]:
     """Rows of ``robustness.csv`` of one case.
 
@@ -58,6 +68,9 @@ def case_lines(
         Seed of what is left to chance.
     step
         Called after every prepared image.
+    parts
+        Where rows and pictures of a brain that must be registered anew every time are kept as they come; what lies
+        there is not done again.
 
     Returns
     -------
@@ -76,7 +89,7 @@ def case_lines(
         if row.get("error"):
             raise InputError(str(row["error"]))
         item = predictor.read_row(row)
-        images = [predictor.prepare(item)]
+        baseline = predictor.prepare_item(item)
     except Exception as error:
         logger.warning("%s: no prediction: %s", facts["subject_id"], reason(error))
         return [{**facts, "perturbation": NONE, "error": reason(error)}], False
@@ -86,28 +99,65 @@ def case_lines(
         header_age = float(item["image_facts"]["age_years"])
         facts["age_years"] = header_age if header_age == header_age else None
     lines: list[dict[str, Any]] = [{**facts, "perturbation": NONE, "note": _assumed(item, predictor.reader)}]
-    catalogue = CATALOGUES[predictor.reader]
-    places, final = [0], True
+    is_brain = predictor.reader == "brain"
+    if is_brain:
+        lines[0].update(brain_columns(baseline, baseline))
+    if not (is_brain and was_registered(baseline)):
+        parts = None
+    waiting = _Waiting(predictor, item["sex"])
+    waiting.add(lines[0], baseline["image"])
+    final = True
     for name, grades in chosen.items():
         for grade in grades:
-            line = {**facts, "perturbation": name, "grade": grade, "unit": catalogue[name].unit}
+            line = {**facts, "perturbation": name, "grade": grade, "unit": CATALOGUES[predictor.reader][name].unit}
+            kept = None if parts is None else parts.line(name, grade)
+            if kept is not None:
+                lines.append(kept)
+                step()
+                continue
+            lines.append(line)
             try:
                 altered = perturbed_item(item, row, name, grade, reader=predictor.reader, seed=seed)
-                images.append(predictor.prepare(altered))
-                places.append(len(lines))
+                prepared = predictor.prepare_item(altered)
+                if is_brain:
+                    line.update(brain_columns(prepared, baseline))
+                waiting.add(line, prepared["image"])
+                if parts is not None:
+                    waiting.predict()
+                    parts.keep_slices(name, grade, brain_slices(prepared["image"].numpy()))
+                    parts.keep_line(name, grade, line)
             except Exception as error:
                 line["error"] = reason(error)
                 if user_error(error) is None:
                     logger.exception("unexpected failure of %s %g", name, grade)
                     final = False
-            lines.append(line)
             step()
-    for place, prediction in zip(places, predictor.predict(images, [item["sex"]] * len(images)), strict=True):
-        lines[place].update(prediction)
-        if prediction["predicted_age_years"] is None:
-            lines[place]["error"] = "the network gave no finite age"
+    waiting.predict()
+    if parts is not None:
+        parts.keep_slices(NONE, 0.0, brain_slices(baseline["image"].numpy()))
     _compare(lines)
     return lines, final
+
+
+class _Waiting:
+    """Prepared images of one person that wait for their prediction, with the rows that it belongs to."""
+
+    def __init__(self, predictor: BundlePredictor, sex: torch.Tensor) -> None:
+        self._predictor = predictor
+        self._sex = sex
+        self._waiting: list[tuple[dict[str, Any], torch.Tensor]] = []
+
+    def add(self, line: dict[str, Any], image: torch.Tensor) -> None:
+        self._waiting.append((line, image))
+
+    def predict(self) -> None:
+        lines, images = [line for line, _ in self._waiting], [image for _, image in self._waiting]
+        self._waiting.clear()
+        predictions = self._predictor.predict(images, [self._sex] * len(images))
+        for line, prediction in zip(lines, predictions, strict=True):
+            line.update(prediction)
+            if prediction["predicted_age_years"] is None:
+                line["error"] = "the network gave no finite age"
 
 
 def _assumed(item: Mapping[str, Any], reader: str) -> str | None:

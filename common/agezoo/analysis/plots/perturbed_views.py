@@ -66,17 +66,57 @@ class PerturbedImage:
         return [(self.image, float(columns), float(rows))]
 
 
-def plot_perturbed_views(views: Sequence[PerturbedView | PerturbedImage]) -> Figure:
-    """Every view in true proportions, with the predicted age: both projections of a volume, or a radiograph's canvas.
+@dataclass(frozen=True)
+class PerturbedSlices:
+    """One perturbed brain as the network sees it, in three slices.
+
+    Attributes
+    ----------
+    title
+        Perturbation and grade.
+    slices
+        Coronal, sagittal and axial slice in 0..1, the first row at the head or in front.
+    predicted_age_years
+        What was predicted from it.
+    """
+
+    title: str
+    slices: tuple[np.ndarray, ...]
+    predicted_age_years: float
+
+    def panels(self) -> list[Panel]:
+        """The slices, whose voxels are cubes."""
+        return [(plane, float(plane.shape[1]), float(plane.shape[0])) for plane in self.slices]
+
+
+@dataclass(frozen=True)
+class _Arrangement:
+    """Columns of the figure, width and height of a view in inches, letters in a line of its title."""
+
+    columns: int
+    width_in: float
+    height_in: float
+    letters: int
+
+
+_ARRANGEMENTS: dict[type, _Arrangement] = {
+    PerturbedView: _Arrangement(4, 3.0, 3.15, 46),
+    PerturbedImage: _Arrangement(8, 1.6, 3.5, 25),
+    PerturbedSlices: _Arrangement(3, 4.2, 1.95, 64),
+}
+
+
+def plot_perturbed_views(views: Sequence[PerturbedView | PerturbedImage | PerturbedSlices]) -> Figure:
+    """Every view in true proportions, with the predicted age: projections of a volume, a canvas, slices of a brain.
 
     Grey runs from 0 to 1 as the network gets it, the same for all, so that a perturbation which darkens everything
     else (metal, in a recipe that scales by the image's maximum) is seen to do so. The first view is the scan as it is;
     the others show the difference to its age.
     """
-    single = isinstance(views[0], PerturbedImage)
-    columns, width, height, letters = (8, 1.6, 3.5, 25) if single else (4, 3.0, 3.15, 46)
+    shape = _ARRANGEMENTS[type(views[0])]
+    columns = shape.columns
     rows = -(-len(views) // columns)
-    figure = Figure(figsize=(columns * width, rows * height), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(columns * shape.width_in, rows * shape.height_in), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in cells:
@@ -86,16 +126,18 @@ def plot_perturbed_views(views: Sequence[PerturbedView | PerturbedImage]) -> Fig
         panels = view.panels()
         gap = 0.04 * panels[0][1]
         start = 0.0
+        tallest = max(up for _, _, up in panels)
         for picture, across, up in panels:
-            extent = (start, start + across, 0, up)
+            below = (tallest - up) / 2
+            extent = (start, start + across, below, below + up)
             axes.imshow(picture, extent=extent, cmap="gray", vmin=0.0, vmax=1.0, interpolation="bilinear")
             start += across + gap
         axes.set_xlim(0, start - gap)
-        axes.set_ylim(0, panels[0][2])
+        axes.set_ylim(0, tallest)
         axes.set_aspect("equal", anchor="N")
         age = f"{view.predicted_age_years:.1f} years"
         if index:
             # Adding zero takes the sign from a difference that rounds to nothing.
             age += f" ({round(view.predicted_age_years - baseline, 1) + 0.0:+.1f})"
-        axes.set_title("\n".join([*textwrap.wrap(view.title, letters), age.replace("-", "−")]), fontsize=8)
+        axes.set_title("\n".join([*textwrap.wrap(view.title, shape.letters), age.replace("-", "−")]), fontsize=8)
     return figure
