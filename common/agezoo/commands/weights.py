@@ -25,6 +25,7 @@ def add_parser(verbs: Any) -> None:
         "installed before stays when anything fails.",
         "  agezoo weights fetch ct_age\n"
         "  agezoo weights import ct_age downloads/resnet_cv_*.tar\n"
+        "  agezoo weights import brain_tsan STAGE1 STAGE2\n"
         "  agezoo weights list ct_age\n"
         "  agezoo weights verify ct_age\n"
         "  agezoo weights imagenet spine_age --out efficientnet-b4.pth",
@@ -40,7 +41,13 @@ def add_parser(verbs: Any) -> None:
 
     import_ = actions.add_parser("import", help="install weights from files: the released ones, or your own")
     add_bundle(import_)
-    import_.add_argument("files", nargs="+", type=Path, metavar="FILE", help="all released files in any order, or own")
+    import_.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="all released files in any order, or own; of brain_tsan one file for each stage, or whole weights",
+    )
     _add_out(import_)
     import_.set_defaults(run=run_import)
 
@@ -91,7 +98,7 @@ def run_import(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Print what is installed and what can be fetched."""
-    from agezoo.networks.published import PUBLISHED
+    from agezoo.networks.published import BROWSER_ONLY, NOT_AUTHENTICATED, PUBLISHED
     from agezoo.networks.weights_inventory import weights_entries
     from agezoo.registry import bundle_root
 
@@ -107,6 +114,10 @@ def run_list(args: argparse.Namespace) -> int:
         print(f"published, {released.licence} licence (agezoo weights fetch {args.bundle}):")
         for file in released.files:
             print(f"  {file.name:<20}fold {file.fold}  git blob {file.git_blob[:12]}  {released.url(file)}")
+    if args.bundle in BROWSER_ONLY:
+        shared = BROWSER_ONLY[args.bundle]
+        print(f"published, {shared.licence} licence: {shared.by_hand()}")
+        print(f"  ({NOT_AUTHENTICATED})")
     return 0
 
 

@@ -130,14 +130,74 @@ PUBLISHED: dict[str, PublishedWeights] = {
 """Bundle -> what its authors released."""
 
 
+@dataclass(frozen=True)
+class BrowserOnlyWeights:
+    """Weights that their authors share on a page which no program can fetch from, and whose checksums are not known.
+
+    Attributes
+    ----------
+    bundle
+        Name of the bundle.
+    page
+        Where a person finds them.
+    way
+        What to do there, as the end of "open PAGE with a browser and ...".
+    files
+        The arguments of ``agezoo weights import``.
+    licence
+        SPDX id of the authors' licence.
+    citation
+        What to cite.
+    """
+
+    bundle: str
+    page: str
+    way: str
+    files: str
+    licence: str
+    citation: str
+
+    def by_hand(self) -> str:
+        """How to get them."""
+        command = f"agezoo weights import {self.bundle} {self.files}"
+        return f"open {self.page} with a browser and {self.way}; then run: {command}"
+
+
+BROWSER_ONLY: dict[str, BrowserOnlyWeights] = {
+    "brain_tsan": BrowserOnlyWeights(
+        bundle="brain_tsan",
+        page="https://github.com/Milan-BUAA/TSAN-brain-age-estimation",
+        way='download both checkpoints, ScaleDense and second-stage ScaleDense, from the cloud page under "Pre-trained '
+        'Model"',
+        files="STAGE1 STAGE2",
+        licence="MIT",
+        citation="Cheng J, Liu Z, Guan H, Wu Z, Zhu H, Jiang J, Wen W, Tao D, Liu T. Brain age estimation from MRI "
+        "using cascade networks with ranking loss. IEEE Transactions on Medical Imaging 2021. "
+        "https://arxiv.org/abs/2106.03052",
+    )
+}
+"""Bundle -> what its authors share with people alone."""
+
+NOT_AUTHENTICATED = (
+    "their checksums are not known here, so an import opens them safely and checks their layout, and cannot tell "
+    "whether they are the authors' numbers: their origin is imported, not published"
+)
+
+
 def published_weights(bundle: str) -> PublishedWeights:
     """Look a bundle's released weights up.
 
     Raises
     ------
     WeightsError
-        If its authors released none.
+        If its authors released none, or none that can be fetched.
     """
+    if bundle in BROWSER_ONLY:
+        raise WeightsError(
+            "the published weights cannot be fetched, because their page needs a browser",
+            source=bundle,
+            remedy=f"{BROWSER_ONLY[bundle].by_hand()} (in either order; {NOT_AUTHENTICATED})",
+        )
     try:
         return PUBLISHED[bundle]
     except KeyError:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agezoo.errors import WeightsError
+from agezoo.networks.brain_checkpoints import brain_weights
 from agezoo.networks.published import PUBLISHED, PublishedFile, PublishedWeights, published_weights
 from agezoo.networks.weights import WeightsFile, describe, fit_strictly, open_safely, recorded_settings, save_weights
 from agezoo.networks.weights_conversion import bare_state_dict, configured_network, git_blob_id
@@ -90,7 +91,8 @@ def import_weights(
     """Install weights from files at hand: all the released ones in any order, or a user's own.
 
     Released files are recognised by their content, whatever they are called, and become ``published`` as if fetched.
-    Own files get the origin that a record beside them states (it must fit the file), else ``imported``.
+    Own files get the origin that a record beside them states (it must fit the file), else ``imported``. Of brain_tsan
+    the two stages may come as two files, see :func:`agezoo.networks.brain_checkpoints.brain_weights`.
 
     Parameters
     ----------
@@ -170,6 +172,8 @@ def _install_released(
 
 
 def _install_own(place: InstallPlace, paths: Sequence[Path]) -> Installation:
+    if place.bundle == "brain_tsan":
+        return _install_brain(place, paths)
     with place.fresh() as fresh:
         for number, path in enumerate(paths):
             given = describe(path)
@@ -179,6 +183,15 @@ def _install_own(place: InstallPlace, paths: Sequence[Path]) -> Installation:
             own = {"origin": "imported", "bundle": place.bundle, "source": path.name, "source_sha256": given.sha256}
             record = {**own, **{k: v for k, v in given.record.items() if k not in ("sha256", "members", "stands_for")}}
             save_weights(network.state_dict(), fresh / f"member_{number}.pt", record)
+    return place.installation()
+
+
+def _install_brain(place: InstallPlace, paths: Sequence[Path]) -> Installation:
+    with place.fresh() as fresh:
+        for number, made in enumerate(brain_weights(paths)):
+            network = configured_network(place.root, made.record["overrides"])
+            fit_strictly(network, made.state, made.source)
+            save_weights(network.state_dict(), fresh / f"member_{number}.pt", {"bundle": place.bundle, **made.record})
     return place.installation()
 
 
