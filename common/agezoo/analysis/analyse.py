@@ -98,13 +98,13 @@ def analyse_table(
                 expected="one of them",
             )
         frame, others, drawn_note = set_reference_aside(
-            frame, reference_fraction, by=plan.by, prediction=plan.prediction, seed=seed
+            frame, reference_fraction, by=plan.by, prediction=plan.prediction, seed=seed, group=plan.reference_group
         )
         notes = (*notes, drawn_note)
     given = analysis_input(frame, plan, name=name)
     if calibration is not None and not isinstance(calibration, Calibration):
         calibration = Calibration.load(calibration)
-    corrected = corrected_table(given.table, plan, reference=others, calibration=calibration)
+    corrected = corrected_table(given.table, plan, reference=others, calibration=calibration, seed=seed)
     findings = list(_findings(corrected, plan, seed=seed, n_bootstrap=n_bootstrap))
     plots = [drawn(plot) for finding in findings for plot in finding.plots]
     result = _result(given, corrected, plan, findings, plots, notes, seed=seed, n_bootstrap=n_bootstrap)

@@ -155,6 +155,10 @@ def plan_columns(plan: AnalysisPlan, columns: pd.Index) -> dict[str, str]:
             roles[column].append(role)
 
     add(plan.by, "corrected apart by")
+    if plan.reference_group is not None:
+        column = column_and_value(plan.reference_group, columns)[0]
+        # It may be that of another table, the reference.
+        add(column if column in columns else None, "group that the correction is fitted on")
     for name in plan.labels:
         add(column_and_value(name, columns)[0], "label")
     for point in plan.end_points:

@@ -37,6 +37,8 @@ _OPEN_NOTES = 6
 
 _HEADS = {
     "auroc": "AUROC",
+    "best_possible_auroc": "Best possible AUROC",
+    "published_auc": "Published AUC",
     "auroc_without": "AUROC without the gap",
     "auroc_with": "AUROC with the gap",
     "auc": "AUC",

@@ -258,17 +258,22 @@ def cross_fit(
     by: str | None = None,
     fold: str = "fold",
     prediction: str = "predicted_age_years",
+    fit_on: NDArray[np.bool_] | None = None,
 ) -> tuple[pd.DataFrame, tuple[str, ...], dict[str, BiasCorrection]]:
-    """:func:`cross_fitted` with what must be said of rows left empty and the correction of each fold by its name."""
+    """:func:`cross_fitted` with what must be said of rows left empty and the correction of each fold by its name.
+
+    With `fit_on`, shape ``(n,)``, only these rows of the other folds are fitted on; all rows are corrected.
+    """
     require_columns(table, by, prediction)
     corrected, z = np.full(len(table), np.nan), np.full(len(table), np.nan)
     notes: dict[str, None] = {}
     fits: dict[str, BiasCorrection] = {}
     first_error: InputError | None = None
     for name, inside, others in folds_apart(table, fold):
+        fitted_on = others if fit_on is None else others & fit_on
         try:
             fits[name], left_out = BiasCorrection.fit_where_possible(
-                table[others], method, by=by, prediction=prediction
+                table[fitted_on], method, by=by, prediction=prediction
             )
         except InputError as error:
             first_error = first_error or error

@@ -10,6 +10,9 @@ import pandas as pd
 from agezoo.analysis.bias_correction import BiasCorrection, cross_fit
 from agezoo.analysis.calibration import Calibration
 from agezoo.analysis.plan import AnalysisPlan
+from agezoo.analysis.reference_draw import drawn_folds, in_group
+
+_FOLD = "fold of the correction"
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,14 @@ def corrected_table(
     *,
     reference: pd.DataFrame | None = None,
     calibration: Calibration | None = None,
+    seed: int = 0,
 ) -> Corrected:
     """Correct a table in the first of these ways that is open.
 
     Fitted on `reference`; cross-fitted over the table's own folds, if there are at least two; by `calibration`; the
-    corrected ages that the table came with; not at all. With ``plan.correction`` "none" never.
+    corrected ages that the table came with; not at all. With ``plan.correction`` "none" never. With
+    ``plan.reference_group`` only those people of the reference or of the other folds are fitted on, and a table without
+    folds is cross-fitted over folds that are drawn.
 
     Parameters
     ----------
@@ -59,6 +65,8 @@ def corrected_table(
         Prediction table of other people.
     calibration
         Calibration file of the weights that predicted.
+    seed
+        Of folds that are drawn.
 
     Raises
     ------
@@ -68,18 +76,33 @@ def corrected_table(
     if plan.correction == "none":
         return Corrected(_without(table), "not corrected, as the plan says")
     named = _in_words(plan.correction) + (f", apart by {plan.by}" if plan.by else "")
+    group = plan.reference_group
+    of_group = f" with {group}" if group else ""
+    caution = f"Fitted on people{of_group} alone: the gap of all people together need not be level with age."
+    said = (caution,) if group else ()
     if reference is not None:
+        if group is not None:
+            reference = reference[in_group(reference, group)].reset_index(drop=True)
         fitted, left_out = BiasCorrection.fit_where_possible(
             reference, plan.correction, by=plan.by, prediction=plan.prediction
         )
         result, notes = fitted.applied(table)
-        how = f"{named}, fitted on a reference of {_size(fitted)}"
-        return Corrected(result, how, (*left_out, *notes), fitted)
+        how = f"{named}, fitted on a reference of {_size(fitted)}{of_group}"
+        return Corrected(result, how, (*said, *left_out, *notes), fitted)
     has_gaps = table["age_years"].notna() & table[plan.prediction].notna()
-    if "fold" in table and table.loc[has_gaps, "fold"].nunique() >= 2:
-        result, notes, fits = cross_fit(table, plan.correction, by=plan.by, prediction=plan.prediction)
-        how = f"{named}, cross-fitted: each of {len(fits)} folds corrected by the people of the others"
-        return Corrected(result, how, notes, by_fold=fits)
+    fit_on = None if group is None else in_group(table, group)
+    has_folds = "fold" in table and table.loc[has_gaps, "fold"].nunique() >= 2
+    if has_folds or fit_on is not None:
+        folds = table["fold"] if has_folds else None
+        if folds is None and fit_on is not None:
+            folds = drawn_folds(table, fit_on, prediction=plan.prediction, seed=seed)
+        result, notes, fits = cross_fit(
+            table.assign(**{_FOLD: folds}), plan.correction, by=plan.by, fold=_FOLD, prediction=plan.prediction,
+            fit_on=fit_on,
+        )  # fmt: skip
+        what = "folds" if has_folds else f"drawn folds (seed {seed})"
+        how = f"{named}, cross-fitted: each of {len(fits)} {what} corrected by the people{of_group} of the others"
+        return Corrected(result.drop(columns=_FOLD), how, (*said, *notes), by_fold=fits)
     if calibration is not None and calibration.correction is not None:
         return _by_calibration(table, plan, calibration, calibration.correction)
     came = "corrected_age_years" in table and table["corrected_age_years"].notna().any()

@@ -22,6 +22,10 @@ GAPS = {"raw": "gap_years", "corrected": "corrected_gap_years"}
 #: Scores that are judged, by the word that tables and figures use; the last is what the others are compared with.
 SCORES = ("predicted age", "raw gap", "corrected gap", "chronological age")
 
+#: What a phantom's maker planted, judged where the table has it; nothing can be read off its image beyond it.
+PLANTED = "planted deviation"
+_PLANTED_COLUMN = "deviation_years"
+
 _GAP_TERM = "gap (per SD)"
 
 
@@ -34,7 +38,8 @@ class LabelledPeople:
     label
         Name of the label.
     frame
-        The table's columns, index 0..n-1, and the scores by the names of :data:`SCORES`.
+        The table's columns, index 0..n-1, and the scores by the names of :data:`SCORES`, and :data:`PLANTED` where the
+        table has the deviation of phantoms.
     truth
         1 with the label, 0 without, shape ``(n,)``.
     left_out
@@ -58,7 +63,8 @@ class ScoreResult:
     auroc
         Of the score.
     against_age
-        Its AUROC minus that of chronological age on the same people; None for chronological age itself.
+        Its AUROC minus that of chronological age on the same people; None for chronological age itself and for the
+        planted deviation, which is no score that anybody has.
     """
 
     label: str
@@ -157,13 +163,17 @@ def labelled_people(table: pd.DataFrame, label: BinaryLabel, *, prediction: str)
         "corrected gap": frame["corrected_gap_years"],
         "chronological age": frame["age_years"],
     }
+    if _PLANTED_COLUMN in frame and pd.api.types.is_numeric_dtype(frame[_PLANTED_COLUMN]):
+        scores[PLANTED] = frame[_PLANTED_COLUMN]
     frame = frame.drop(columns="truth").assign(**scores)
     return LabelledPeople(label.name, frame, truth, left_out)
 
 
 def score_results(people: LabelledPeople) -> Iterator[ScoreResult]:
     """AUROC of every score that the people have, each against chronological age by DeLong's paired test."""
-    for score in SCORES:
+    for score in (*SCORES, PLANTED):
+        if score not in people.frame:
+            continue
         known = people.frame[score].notna().to_numpy()
         truth = people.truth[known]
         if not truth.size or truth.min() == truth.max():
@@ -174,7 +184,7 @@ def score_results(people: LabelledPeople) -> Iterator[ScoreResult]:
             label=people.label,
             score=score,
             auroc=with_interval(float(value[0]), float(covariance[0, 0]), truth),
-            against_age=None if score == SCORES[-1] else difference_of(value, covariance, 0, 1),
+            against_age=None if score in (SCORES[-1], PLANTED) else difference_of(value, covariance, 0, 1),
         )
 
 

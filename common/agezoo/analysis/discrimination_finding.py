@@ -12,6 +12,7 @@ from agezoo.analysis.binary_label import binary_label
 from agezoo.analysis.counting import rows
 from agezoo.analysis.discrimination import (
     GAPS,
+    PLANTED,
     AdjustedResult,
     LabelledPeople,
     ScoreResult,
@@ -26,10 +27,16 @@ from agezoo.analysis.plan import AnalysisPlan
 from agezoo.analysis.plots.catalogue import Plot
 from agezoo.analysis.plots.intervals import IntervalRow, plot_intervals
 from agezoo.analysis.plots.roc import RocCurve, plot_roc
+from agezoo.analysis.published_discrimination import PublishedAuc, published_auc, published_table
 from agezoo.analysis.report_sections import slug
 from agezoo.errors import InputError
 
 _NAN = float("nan")
+
+_PLANTED_READING = (
+    " The planted deviation is what the phantoms' images were made from: no prediction can be expected to tell the "
+    "groups apart better, apart from chance and from signs of the disease that are no ageing."
+)
 
 
 def discrimination_finding(table: pd.DataFrame, plan: AnalysisPlan, *, seed: int = 0) -> Finding:
@@ -48,13 +55,14 @@ def discrimination_finding(table: pd.DataFrame, plan: AnalysisPlan, *, seed: int
     Returns
     -------
     Finding
-        Tables ``auroc``, ``odds_ratios``, ``auroc_with_gap`` and ``svm_on_gap``; plots ``roc_<label>`` and
-        ``odds_ratios``. A label that cannot be judged is a note.
+        Tables ``auroc``, ``odds_ratios``, ``auroc_with_gap``, ``svm_on_gap`` and, where the bundle's paper has such a
+        figure, ``published``; plots ``roc_<label>`` and ``odds_ratios``. A label that cannot be judged is a note.
     """
     scores: list[ScoreResult] = []
     adjusted: list[AdjustedResult] = []
     machines: list[dict[str, Any]] = []
     plots: list[Plot] = []
+    published: dict[str, PublishedAuc] = {}
     notes: list[str] = []
     for name in dict.fromkeys(plan.labels):
         try:
@@ -70,16 +78,19 @@ def discrimination_finding(table: pd.DataFrame, plan: AnalysisPlan, *, seed: int
         notes += _notes_of_models(models)
         notes += _notes_of_scores(own)
         machines += _machine(people, seed, notes)
+        found = published_auc(name, table)
+        if found is not None:
+            published[name] = found
         plots.append(_roc(people, own, taken=[plot.name for plot in plots]))
     forest = _forest(adjusted)
     return Finding(
         "Discrimination",
         "How well predicted age and gap tell people with a label from those without. One row per person (the first "
         "session), raw and corrected gaps apart.",
-        tuple(_tables(scores, adjusted, machines)),
+        (*_tables(scores, adjusted, machines), *published_table(published, machines, scores, phantom=_phantom(table))),
         (*plots, *([forest] if forest else [])),
         tuple(notes),
-        tuple(_headlines(scores, adjusted)),
+        tuple(_headlines(scores, adjusted, machines, published)),
     )
 
 
@@ -93,7 +104,8 @@ def _tables(
             _score_frame(scores),
             "0.5 tells nothing, 1 everything; below 0.5 lower values go with the label. The difference is the score's "
             "AUROC less that of chronological age on the same people. p is DeLong's paired test of it, p_holm the same "
-            "held against all tests of this table (Holm). What a predicted age tells beyond age, the next table says.",
+            "held against all tests of this table (Holm). What a predicted age tells beyond age, the next table says."
+            + (_PLANTED_READING if any(result.score == PLANTED for result in scores) else ""),
         )
     if adjusted:
         yield FindingTable(
@@ -122,7 +134,8 @@ def _tables(
             f"RBF kernel, C = 10, balanced classes; {N_REPEATS} times {N_FOLDS}-fold stratified cross-validation, "
             "judged on decision scores. AUROC and interval (DeLong) are those of each person's mean score; "
             "sd_over_repeats is what another split changes. It exceeds the AUROC of the gap only where both extremes "
-            "of the gap count; where the gap tells nothing, cross-validation gives values somewhat below 0.5.",
+            "of the gap count; where the gap tells nothing, cross-validation gives values somewhat below 0.5. "
+            "balanced_accuracy: mean of sensitivity and specificity of the machine's own threshold.",
         )
 
 
@@ -201,7 +214,8 @@ def _machine(people: LabelledPeople, seed: int, notes: list[str]) -> list[dict[s
         )
     row = {"label": people.label, "gap": gap, "n": n, "n_positive": result.auroc.n_positive}
     return [{**row, **_auroc_cells("auroc", result.auroc), "mean_of_repeats": result.mean_of_repeats,
-             "sd_over_repeats": result.sd_of_repeats}]  # fmt: skip
+             "sd_over_repeats": result.sd_of_repeats,
+             **_auroc_cells("balanced_accuracy", result.balanced_accuracy)}]  # fmt: skip
 
 
 def _roc(people: LabelledPeople, results: list[ScoreResult], *, taken: list[str]) -> Plot:
@@ -264,11 +278,25 @@ def _notes_of_scores(results: Iterable[ScoreResult]) -> Iterator[str]:
             yield f"{result.label}: {result.score} has no interval, because a group is too small or the score constant."
 
 
-def _headlines(scores: list[ScoreResult], adjusted: list[AdjustedResult]) -> Iterator[str]:
+def _headlines(
+    scores: list[ScoreResult],
+    adjusted: list[AdjustedResult],
+    machines: list[dict[str, Any]],
+    published: dict[str, PublishedAuc],
+) -> Iterator[str]:
+    by_machine = {row["label"]: row for row in machines}
     for label in dict.fromkeys(result.label for result in scores):
         own = {result.score: result for result in scores if result.label == label}
         line = f"{label}: AUROC of predicted age {_in_words(own['predicted age'].auroc)}"
+        gap = "corrected gap" if "corrected gap" in own else "raw gap"
+        line += f", of the {gap} {_in_words(own[gap].auroc)}" if gap in own else ""
         line += f", of chronological age {_in_words(own['chronological age'].auroc)}"
+        if PLANTED in own:
+            line += f", best possible (planted deviation) {_in_words(own[PLANTED].auroc)}"
+        if label in published and label in by_machine:
+            accuracy = by_machine[label]["balanced_accuracy"]
+            line += f"; balanced accuracy of a support vector machine on the gap {accuracy:.3f}"
+            line += f" (published for {published[label].groups}: {published[label].auc:.3f})"
         odds = [r for r in adjusted if r.label == label and r.odds_ratio is not None]
         if odds:
             best = next((r for r in odds if r.gap == "corrected"), odds[0])
@@ -296,6 +324,10 @@ def _difference_cells(name: str, difference: Any) -> dict[str, float]:
 
 def _number(value: float | None) -> float:
     return _NAN if value is None else float(np.float64(value))
+
+
+def _phantom(table: pd.DataFrame) -> bool:
+    return "weights_origin" in table and bool((table["weights_origin"] == "phantom").any())
 
 
 def _has(results: list[ScoreResult], score: str) -> bool:

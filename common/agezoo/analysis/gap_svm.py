@@ -32,6 +32,8 @@ class SvmResult:
     ----------
     auroc
         Of the mean decision score of each person over the repeats, with DeLong's interval.
+    balanced_accuracy
+        Of the hard labels that the mean decision scores give, which is the AUROC of these labels, with its interval.
     mean_of_repeats, sd_of_repeats
         Mean and SD of the AUROCs of the single repeats: what another split would change.
     n_available
@@ -39,6 +41,7 @@ class SvmResult:
     """
 
     auroc: Auroc
+    balanced_accuracy: Auroc
     mean_of_repeats: float
     sd_of_repeats: float
     n_available: int
@@ -84,4 +87,7 @@ def svm_on_gap(label: ArrayLike, gap_years: ArrayLike, *, seed: int = 0) -> SvmR
             machine = make_pipeline(StandardScaler(), SVC(kernel="rbf", C=10.0, class_weight="balanced"))
             scores[repeat, held_out] = machine.fit(gap[train], y[train]).decision_function(gap[held_out])
     single = [auroc(y, row).value for row in scores]
-    return SvmResult(auroc(y, scores.mean(axis=0)), float(np.mean(single)), float(np.std(single, ddof=1)), n)
+    score = scores.mean(axis=0)
+    return SvmResult(
+        auroc(y, score), auroc(y, (score > 0).astype(float)), float(np.mean(single)), float(np.std(single, ddof=1)), n
+    )

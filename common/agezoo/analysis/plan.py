@@ -45,6 +45,9 @@ class AnalysisPlan(BaseModel):
         Column of the raw predicted age.
     correction
         Bias correction of the ages that are analysed beside the raw ones.
+    reference_group
+        People whom the bias correction is fitted on, and no others: ``column=value`` (e.g. ``diagnosis=CN``), or a
+        column of 0 and 1; None: everybody. A correction that is fitted on patients too takes part of their gap away.
     by
         Column (for example ``modality``) whose values are corrected and calibrated apart.
     labels
@@ -68,6 +71,7 @@ class AnalysisPlan(BaseModel):
 
     prediction: Name = "predicted_age_years"
     correction: Method = "beheshti"
+    reference_group: Name | None = None
     by: Name | None = None
     labels: list[Name] = Field(default_factory=list)
     end_points: list[EndPoint] = Field(default_factory=list)

@@ -4,14 +4,87 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from agezoo.analysis.bias_correction import group_labels
-from agezoo.data.splits import draw_test_subjects
+from agezoo.analysis.binary_label import binary_label
+from agezoo.analysis.reference_people import subject_codes
+from agezoo.data.splits import assign_folds, draw_test_subjects
 from agezoo.errors import InputError
+
+#: Folds that are drawn for a table that has none.
+DRAWN_FOLDS = 5
+
+
+def in_group(table: pd.DataFrame, group: str) -> NDArray[np.bool_]:
+    """Which rows are of the reference group, ``column=value`` or a column of 0 and 1.
+
+    Raises
+    ------
+    InputError
+        If the column is absent, nobody has the value, or a bare column is not binary.
+    """
+    try:
+        return (binary_label(table, group).values == 1).to_numpy(dtype=np.bool_)
+    except InputError as error:
+        raise InputError(
+            f"the reference group {group} cannot be read", source="reference_group", found=str(error),
+            expected="COLUMN=VALUE with a value that the reference has, or a column of 0 and 1",
+        ) from None  # fmt: skip
+
+
+def drawn_folds(
+    table: pd.DataFrame, in_reference: NDArray[np.bool_], *, prediction: str, seed: int, folds: int = DRAWN_FOLDS
+) -> pd.Series:
+    """Folds by person for a cross-fitted correction of a table that has none; reference group and others apart.
+
+    Parameters
+    ----------
+    table
+        Prediction table with ``age_years`` and, if known, ``sex``.
+    in_reference
+        Rows that the correction may be fitted on, shape ``(n,)``; a person with one such row counts among them.
+    prediction
+        Column of the predicted age; rows without a prediction or an age get no fold.
+    seed, folds
+        The same seed gives the same folds.
+
+    Raises
+    ------
+    InputError
+        If the reference group has fewer people than there are folds.
+    """
+    usable = (table["age_years"].notna() & table[prediction].notna()).to_numpy(dtype=np.bool_)
+    person = subject_codes(table)
+    reference = np.isin(person, person[in_reference & usable])
+    n_reference = len(np.unique(person[in_reference & usable]))
+    if n_reference < folds:
+        raise InputError(
+            "too few people in the reference group to fit a correction that reports none of them",
+            source="reference group",
+            found=f"{n_reference} people with an age and a prediction",
+            expected=f"at least {folds}",
+            remedy="bring a reference of other people",
+        )
+    numbers = np.full(len(table), np.nan)
+    sexes = table["sex"] if "sex" in table else pd.Series(None, index=table.index, dtype=object)
+    for side in (reference, ~reference):
+        rows = np.flatnonzero(side & usable)
+        n_people = len(np.unique(person[rows]))
+        if not n_people:
+            continue
+        numbers[rows] = assign_folds(
+            [f"{code:09d}" for code in person[rows]],
+            table["age_years"].to_numpy(dtype=float)[rows],
+            [value if isinstance(value, str) else None for value in sexes.iloc[rows]],
+            folds=min(folds, max(2, n_people)),
+            seed=seed,
+        )
+    return pd.Series(numbers, index=table.index).astype("Int64")
 
 
 def set_reference_aside(
-    table: pd.DataFrame, fraction: float, *, by: str | None, prediction: str, seed: int
+    table: pd.DataFrame, fraction: float, *, by: str | None, prediction: str, seed: int, group: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Draw a reference by person, spread evenly over age and sex, apart for every value of a column.
 
@@ -30,6 +103,9 @@ def set_reference_aside(
         Column of the predicted age; rows without a prediction or an age cannot be a reference.
     seed
         The same seed gives the same people.
+    group
+        Draw from these people alone, see :attr:`agezoo.analysis.plan.AnalysisPlan.reference_group`; the others are all
+        reported.
 
     Returns
     -------
@@ -50,6 +126,8 @@ def set_reference_aside(
             expected="more than 0 and less than 1, e.g. 0.3",
         )
     usable = table["age_years"].notna() & table[prediction].notna()
+    if group is not None:
+        usable &= in_group(table, group)
     labels = group_labels(table, by)
     aside = np.zeros(len(table), dtype=bool)
     too_few: list[str] = []
@@ -80,7 +158,8 @@ def set_reference_aside(
     whole = table["subject_id"].isin(people).to_numpy()
     note = (
         f"{len(people)} people ({int(whole.sum())} rows) were drawn as the reference of the bias correction "
-        f"({fraction:.0%}{f', apart by {by}' if by else ''}, seed {seed}) and are not reported."
+        f"({fraction:.0%}{f' of those with {group}' if group else ''}{f', apart by {by}' if by else ''}, seed {seed}) "
+        "and are not reported."
     )
     if too_few:
         note += f" Nobody was drawn from {by} {', '.join(too_few)}: too few people."

@@ -34,6 +34,7 @@ def add_parser(verbs: Any) -> None:
         "  agezoo analyse crossval/out_of_fold.csv --out analysis --label osteoporosis --group diagnosis\n"
         "  agezoo analyse predictions.csv --out analysis --reference out_of_fold.csv --plan plan.json\n"
         "  agezoo analyse predictions.csv --out analysis --label diagnosis=AD/HC --group diagnosis=HC --site scanner\n"
+        "  agezoo analyse predictions.csv --out analysis --label group=AD/CN group=MCI/CN --reference-group group=CN\n"
         "  agezoo analyse predictions.csv --out analysis --follow-up outcomes.csv "
         "--endpoint fracture=years,fracture,death\n"
         "  agezoo analyse table.csv --out analysis --label falls "
@@ -52,6 +53,12 @@ def add_parser(verbs: Any) -> None:
         type=float,
         metavar="SHARE",
         help="instead of --reference: draw this share of the people (apart by --by) to fit on, and report the others",
+    )
+    parser.add_argument(
+        "--reference-group",
+        metavar="COL=VALUE",
+        help="fit the correction on these people alone, e.g. diagnosis=CN: those of --reference, of the other folds, "
+        "or of the share that is drawn; a table without folds is cross-fitted over five that are drawn",
     )
     parser.add_argument("--calibration", type=Path, metavar="JSON", help="calibration file of the weights")
     parser.add_argument("--correction", choices=_METHODS, help="bias correction (default beheshti)")
@@ -134,7 +141,7 @@ def plan_of(args: argparse.Namespace) -> AnalysisPlan:
 
     plan = AnalysisPlan() if args.plan is None else read_plan(args.plan)
     document = plan.model_dump(exclude_unset=args.plan is not None)
-    for name in ("prediction", "correction", "by", "site"):
+    for name in ("prediction", "correction", "reference_group", "by", "site"):
         if getattr(args, name) is not None:
             document[name] = getattr(args, name)
     for field, values in (("labels", args.label), ("groups", args.group)):

@@ -17,6 +17,7 @@ _STYLE = {
     "chronological age": (GREY, "--"),
     "corrected gap": (VERMILION, "-"),
     "raw gap": (ORANGE, "-"),
+    "planted deviation": (GREEN, ":"),
 }
 _OTHER = ((GREEN, "-"), (GREEN, ":"))
 
