@@ -18,9 +18,7 @@ from agezoo.data.dicom_elements import number_of, text_of, texts_of
 T1 = "T1-weighted"
 UNKNOWN = "of unknown weighting"
 
-_T1_WORD = re.compile(
-    r"T1\w*|\w*MP2?RAGE\w*|RAGE|\w*SPGR\w*|\w*BRAVO|[23]?D?TFE\w*|TFL\w*|MDEFT|3DT1\w*",
-)
+_T1_WORD = re.compile(r"S?T1\w*|3DT1\w*|\w*MP2?RAGE\w*|RAGE|\w*SPGR\w*|\w*BRAVO|(?!\w*T2)\w*TFE|TFL\w*|MDEFT")
 # Told by a word even where another one says T1: maps, angiographies and reformats of T1-weighted images.
 _STRONG = (
     ("a localiser", re.compile(r"LOCALI[SZ]ERS?|\w*SCOUT\w*|SURVEY|SMARTBRAIN|3PLANE|CALIBRATION")),
