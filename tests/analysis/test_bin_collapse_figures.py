@@ -76,6 +76,16 @@ def test_the_sex_alone_does_not_hide_a_collapse() -> None:
     assert (told.n, told.n_bins) == (16, 4)
 
 
+def test_models_of_different_folds_do_not_hide_each_others_collapse() -> None:
+    discretised = np.repeat([50.0, 55.0], 8)
+    fold = np.tile(["a", "b"], 8)
+    predicted = discretised + np.where(fold == "a", -2.0, 2.0)
+    together, apart = (bin_collapse_figures(predicted, discretised, model=known) for known in (None, fold))
+    assert together is not None
+    assert apart is not None
+    assert (together.is_collapsed, apart.is_collapsed) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("n", "spread", "is_collapsed"), [(3, 0.0, False), (6, 0.0, True), (6, 0.09, True), (6, 0.11, False)]
 )
@@ -122,6 +132,7 @@ def cascade_table(residual: float) -> pd.DataFrame:
             "predicted_age_years": discretised + residual * (age - discretised),
             "first_stage_age_years": age + np.tile([1.5, -1.5], 10),
             "discretised_age_years": discretised,
+            "weights_sha256": "ab" * 32,
         }
     )
 

@@ -23,13 +23,13 @@ class BinCollapseFigures:
     """How people differ whom the second stage can tell apart by the image alone.
 
     It knows three things: the image, the first stage's age rounded to a bin, and the sex. People of one bin (and of one
-    sex, where it is given) differ for it by the image alone. Only bins with two or more people count; of a figure that
-    is not defined the value is NaN.
+    sex and one model, where they are given) differ for it by the image alone. Only bins with two or more people count;
+    of a figure that is not defined the value is NaN.
 
     Attributes
     ----------
     n, n_bins
-        People who count, and their bins (each sex of a bin by itself).
+        People who count, and their bins (each sex and model of a bin by itself).
     within_bin_sd_years
         Pooled SD of the predicted ages within the bins: the root of the squared deviations from the bins' means, added
         up, over n - n_bins.
@@ -69,6 +69,7 @@ def bin_collapse_figures(
     *,
     age_years: ArrayLike | None = None,
     sex: ArrayLike | None = None,
+    model: ArrayLike | None = None,
 ) -> BinCollapseFigures | None:
     """Compare people within the bins of the first stage's age.
 
@@ -82,6 +83,8 @@ def bin_collapse_figures(
         True ages, for the correlation; NaN where unknown.
     sex
         What the network was told, of any type; equal values are one sex.
+    model
+        Which model predicted, likewise; those of different folds would hide each other's collapse.
 
     Returns
     -------
@@ -95,9 +98,9 @@ def bin_collapse_figures(
         return None
     frame = pd.DataFrame({"predicted": predicted, "bin": np.round(discretised / _SAME_BIN_YEARS)})
     frame["age"] = np.nan if age_years is None else np.asarray(age_years, dtype=np.float64)
-    frame["sex"] = pd.factorize(np.asarray(["" if sex is None else each for each in _each(sex, len(frame))]))[0]
+    frame["sex"], frame["model"] = _code(sex, len(frame)), _code(model, len(frame))
     frame = frame[known]
-    keys = ["bin", "sex"]
+    keys = ["bin", "sex", "model"]
     frame = frame[frame.groupby(keys)["predicted"].transform("size") >= 2]
     n_bins = frame.groupby(keys).ngroups
     deviation = _within(frame, "predicted", keys)
@@ -113,8 +116,12 @@ def bin_collapse_figures(
     )
 
 
-def _each(sex: ArrayLike | None, n: int) -> list[str]:
-    return [""] * n if sex is None else [str(value) for value in np.asarray(sex, dtype=object)]
+def _code(values: ArrayLike | None, n: int) -> NDArray[np.int64]:
+    """A number per different value; what is not known is a value like others."""
+    if values is None:
+        return np.zeros(n, dtype=np.int64)
+    codes, _ = pd.factorize(np.array([str(value) for value in np.asarray(values, dtype=object)], dtype=object))
+    return codes.astype(np.int64)
 
 
 def _within(frame: pd.DataFrame, name: str, keys: list[str]) -> NDArray[np.float64]:

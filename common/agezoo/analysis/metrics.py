@@ -160,7 +160,8 @@ def _second_stage(frame: pd.DataFrame) -> dict[str, Any] | None:
         frame["predicted_age_years"],
         frame["discretised_age_years"],
         age_years=frame["age_years"],
-        sex=frame["sex"].fillna("unknown"),
+        sex=frame["sex"],
+        model=frame.get("weights_sha256"),
     )
     if figures is None:
         return None
