@@ -21,6 +21,7 @@ from brain_stand_in import CRASHES, FAILS, GOOD, KILLED, NO_ITK, POOR, always_go
 
 from agezoo.cli import main
 from agezoo.data.datalist import datalist_rows, load_datalist
+from agezoo.data.datalist_build import build_datalist
 from agezoo.errors import InputError, MissingExtraError
 from agezoo.predict.cases import find_cases
 from agezoo.transforms.brain.template import mni_affine
@@ -45,7 +46,7 @@ def write_dataset(folder: Path, scans: Mapping[str, int]) -> Path:
     for number, (name, order) in enumerate(scans.items()):
         subject, _, session = name.partition("/")
         place = f"sub-{subject}" + (f"/ses-{session}" if session else "")
-        write_scan(folder / place / "anat" / f"{place.replace('/', '_')}_T1w.nii.gz", order, number)
+        write_scan(folder / place / "anat" / f"{place.replace('/', '_')}_T1w.nii.gz", order, number + 2)
     (folder / "dataset_description.json").write_text('{"Name": "cohort", "BIDSVersion": "1.9.0"}')
     people = dict.fromkeys(name.partition("/")[0] for name in scans)
     lines = [f"sub-{name}\t{60 + number}.5\t{'FM'[number % 2]}\tCN" for number, name in enumerate(people)]
@@ -69,6 +70,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[BrainPreparation, 
     """Four scans of three people; one registration fails."""
     folder = tmp_path_factory.mktemp("SECRETPLACE")
     dataset = write_dataset(folder / "bids", {"01": GOOD, "02/1": GOOD, "02/2": POOR, "03": FAILS})
+    (dataset / "sub-02" / "sub-02_sessions.tsv").write_text("session_id\tage\nses-2\t63.0\n")
     return prepared(dataset, folder / "out"), folder / "out"
 
 
@@ -130,7 +132,7 @@ def test_the_datalist_of_a_dataset_has_ages_sexes_and_groups_and_names_who_is_le
     assert [(row["subject_id"], row["session"]) for row in rows] == [
         ("sub-01", ""), ("sub-02", "ses-1"), ("sub-02", "ses-2"),
     ]  # fmt: skip
-    assert [row["age_years"] for row in rows] == [60.5, 61.5, 61.5]
+    assert [row["age_years"] for row in rows] == [60.5, 61.5, 63.0]
     assert {(row["sex"], row["group"]) for row in rows} == {("F", "CN"), ("M", "CN")}
     assert all(Path(row["image"]).is_file() for row in rows)
     document = json.loads(result.datalist.read_text())
@@ -140,6 +142,7 @@ def test_the_datalist_of_a_dataset_has_ages_sexes_and_groups_and_names_who_is_le
     assert list(participants["group"]) == ["CN", "CN"]
     sessions = pd.read_csv(out / "sub-02" / "sub-02_sessions.tsv", sep="\t")
     assert list(sessions["session_id"]) == ["ses-1", "ses-2"]
+    assert list(sessions["age"]) == [61.5, 63.0]
 
 
 def test_finished_brains_are_found_as_cases_of_the_bundle(cohort: tuple[BrainPreparation, Path]) -> None:
@@ -147,6 +150,18 @@ def test_finished_brains_are_found_as_cases_of_the_bundle(cohort: tuple[BrainPre
     cases = find_cases([out], modality="MR", reader="brain")
     assert [(case["subject_id"], case.get("session")) for case in cases] == [
         ("sub-01", None), ("sub-02", "ses-1"), ("sub-02", "ses-2"),
+    ]  # fmt: skip
+
+
+def test_a_datalist_with_folds_can_be_made_from_the_finished_brains(
+    cohort: tuple[BrainPreparation, Path], tmp_path: Path
+) -> None:
+    """They are a BIDS dataset with its people's ages, so nothing has to be registered or looked up again."""
+    _, out = cohort
+    report = build_datalist(bundle="brain_tsan", images=out, out=tmp_path / "list.json", folds=2)
+    rows = report.datalist.training
+    assert [(row.subject_id, row.session, row.age_years, row.group) for row in rows] == [
+        ("sub-01", None, 60.5, "CN"), ("sub-02", "ses-1", 61.5, "CN"), ("sub-02", "ses-2", 63.0, "CN"),
     ]  # fmt: skip
 
 

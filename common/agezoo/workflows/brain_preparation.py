@@ -142,7 +142,7 @@ def prepare_brains(
             found="only what was prepared before",
             remedy="give the raw scans; --out is left out of the inputs",
         )
-    rows = with_participants(rows[:limit], inputs)
+    rows = with_participants(rows[:limit])
     cases = brain_cases(rows, recipe=RECIPE_VERSION)
     out.mkdir(parents=True, exist_ok=True)
     records = {} if force else _kept(cases, out)

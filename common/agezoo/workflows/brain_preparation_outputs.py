@@ -35,6 +35,7 @@ _COLUMNS = {
     "error": "error",
     "notes": "notes",
 }
+_OF_PEOPLE = ("sex", "fold", "group", "site", "time_years", "event")
 _BIDS_VERSION = "1.9.0"
 
 
@@ -57,9 +58,9 @@ def finished_datalist(
 ) -> Datalist:
     """The datalist of the finished brains.
 
-    Rows that came from a datalist keep their section, fold and all columns. Other rows stand in ``training`` if their
-    age is known and in ``test`` otherwise, where no age is asked for. Cases without a brain are named under
-    ``left_out``, with the reason.
+    Rows that came from a datalist keep their section, fold and all columns. Other rows stand in the section that the
+    dataset's table of people names, otherwise in ``training``; without an age always in ``test``, where none is asked
+    for. Cases without a brain are named under ``left_out``, with the reason.
 
     Parameters
     ----------
@@ -155,16 +156,11 @@ def _plain_row(case: BrainCase, record: CaseRecord) -> tuple[Section, DatalistRo
         subject_id=str(row["subject_id"]),
         session=text_cell(row.get("session")),
         age_years=age,
-        sex=_sex(row.get("sex")),
-        group=text_cell(row.get("group")),
-        site=text_cell(row.get("site")),
         covariates=dict(row.get("covariates") or {}),
+        **{name: row.get(name) for name in _OF_PEOPLE},
     )
-    return ("test" if age is None else "training"), datalist_row
-
-
-def _sex(value: Any) -> Literal["F", "M"] | None:
-    return value if value in ("F", "M") else None
+    section: Section = row.get("section") or ("test" if age is None else "training")
+    return ("test" if age is None else section), datalist_row
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, str]:

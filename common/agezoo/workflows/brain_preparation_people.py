@@ -1,4 +1,4 @@
-"""Age, sex and diagnosis from a BIDS dataset's table of participants."""
+"""Age, sex and diagnosis from the tables of BIDS datasets among the inputs of a preparation."""
 
 from __future__ import annotations
 
@@ -7,42 +7,43 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agezoo.data.bids import is_dataset, participants_file
-from agezoo.data.datalist import absolute_path
-from agezoo.data.subject_table import read_subject_table
+from agezoo.data.bids import parse_bids_name, participants_file
+from agezoo.data.bids_participants import read_participants
+from agezoo.data.people_table import KNOWN, PeopleTable
+from agezoo.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-_FACTS = ("age_years", "sex", "group", "site")
 
+def with_participants(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with what the ``participants.tsv`` of their BIDS dataset tells of their people.
 
-def with_participants(rows: Sequence[Mapping[str, Any]], inputs: Sequence[str | Path]) -> list[dict[str, Any]]:
-    """Rows with what the ``participants.tsv`` of BIDS datasets among the inputs tells of their people.
-
-    Rows of datalists keep what they have. Cells that cannot be understood are logged and left empty: a brain can be
-    prepared without knowing how old it is.
+    Rows of datalists keep what they have. A table that cannot be understood, or cells of it, are logged and left out: a
+    brain can be prepared without knowing how old it is.
     """
+    tables: dict[Path, PeopleTable | None] = {}
     result = [dict(row) for row in rows]
-    for dataset in (absolute_path(path) for path in inputs if Path(path).is_dir()):
-        file = participants_file(dataset) if is_dataset(dataset) else None
-        if file is None:
+    for row in result:
+        image = parse_bids_name(Path(row["image"])) if isinstance(row["image"], str) else None
+        file = participants_file(image.dataset) if image is not None else None
+        if "age_years" in row or image is None or file is None:
             continue
-        table = read_subject_table(file)
-        for fault in table.faults:
-            logger.warning("%s: %s", file.name, fault)
-        people = {(_subject(row), row.get("session")): row for row in table.rows if row.get("subject_id")}
-        for row in result:
-            image = row["image"] if isinstance(row["image"], str) else row["image"][0]
-            if "age_years" in row or not Path(image).is_relative_to(dataset.resolve()):
-                continue
-            of_session = people.get((row["subject_id"], row.get("session")))
-            person = of_session or people.get((row["subject_id"], None))
-            if person is not None:
-                row.update({name: person[name] for name in _FACTS if person.get(name) is not None})
-                row["covariates"] = person["covariates"]
+        if file not in tables:
+            tables[file] = _read(file)
+        table = tables[file]
+        person = None if table is None else table.person(image.subject, image.session)
+        if person is not None:
+            row.update({name: getattr(person, name) for name in KNOWN if getattr(person, name) is not None})
+            row["covariates"] = dict(person.covariates)
     return result
 
 
-def _subject(row: Mapping[str, Any]) -> str:
-    name = str(row["subject_id"])
-    return name if name.startswith("sub-") else f"sub-{name}"
+def _read(file: Path) -> PeopleTable | None:
+    try:
+        table = read_participants(file)
+    except InputError as error:
+        logger.warning("%s: not used: %s", file.name, error.problem)
+        return None
+    for fault in table.faults:
+        logger.warning("%s: %s", file.name, fault)
+    return table
