@@ -93,7 +93,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         [],
         ["forecast"],
         ["predict", "ct_age", "scan.nii.gz"],
-        ["predict", "brain_tsan", "scan.nii.gz", "--out", "x"],
+        ["predict", "wholebody_mr", "scan.nii.gz", "--out", "x"],
         ["crossval", "ct_age", "--out", "x"],
         ["phantom", "ct_age", "--subjects", "many", "--out", "x"],
     ],

@@ -18,7 +18,7 @@ from bundle_runs import REPOSITORY
 
 READY = [name for name, facts in BUNDLES.items() if facts.state == "ready"]
 CONFIG_FILES = ("train", "evaluate", "inference", "multi_gpu_train", "phantom", "metadata")
-OWN_FILES = {"spine_age": ("finetune_vfa",)}
+OWN_FILES = {"spine_age": ("finetune_vfa",), "brain_tsan": ("train_stage2",)}
 """Configs that one bundle alone has."""
 COMBINATIONS = [
     ["train"],
@@ -37,7 +37,13 @@ OWN_COMBINATIONS = {
         ["train", "finetune_vfa", "evaluate"],
         ["train", "finetune_vfa", "phantom"],
         ["train", "finetune_vfa", "multi_gpu_train"],
-    ]
+    ],
+    "brain_tsan": [
+        ["train", "train_stage2"],
+        ["train", "train_stage2", "evaluate"],
+        ["train", "train_stage2", "phantom"],
+        ["train", "phantom", "train_stage2", "multi_gpu_train"],
+    ],
 }
 LARGEST_FILE = 25 * 2**20
 
@@ -168,7 +174,11 @@ def test_preprocessing_and_layout_are_not_copied(bundle: str) -> None:
 def test_a_training_is_resumed_only_with_the_same_settings(bundle: str) -> None:
     # Whatever decides the weights belongs to the identity that a checkpoint is compared with.
     train = read(bundle, "train")
-    handlers = {handler["_target_"].rsplit(".", 1)[-1]: handler for handler in train["train"]["handlers"]}
+    handlers = {
+        handler["_target_"].rsplit(".", 1)[-1]: handler
+        for handler in train["train"]["handlers"]
+        if isinstance(handler, dict)
+    }
     compared = set(re.findall(r"@(\w+)", handlers["TrainingCheckpoint"]["identity"]))
     plain = {name for name, value in train.items() if isinstance(value, int | float | None)}
     harmless = {"resume", "num_workers", "val_interval", "parent_run_id"}
