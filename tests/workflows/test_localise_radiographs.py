@@ -113,7 +113,7 @@ def test_methods_that_take_long_are_left_out_unless_named(
 ) -> None:
     asked = ("score_cam", "hires_cam")
     monkeypatch.setattr(localisation, "METHODS", asked)
-    monkeypatch.setattr(localisation, "expected_seconds", lambda *_: {"score_cam": 3000.0, "hires_cam": 1.0})
+    monkeypatch.setattr(localisation, "expected_seconds", lambda *_, **__: {"score_cam": 3000.0, "hires_cam": 1.0})
     command = ["localise", "spine_age", str(cohort), "--out", str(tmp_path), "--weights", str(weights), "--limit", "1"]
     assert main(command) == 0
     printed = capsys.readouterr().out

@@ -8,6 +8,9 @@ from typing import Any
 
 from agezoo.commands.arguments import add_bundle, add_verb
 
+# Unions of regions that the console shows.
+_SUMMED_UP = ("all_regions", "vertebral_column", "fluid_spaces_and_hippocampi")
+
 
 def add_parser(verbs: Any) -> None:
     """Add the verb."""
@@ -18,10 +21,13 @@ def add_parser(verbs: Any) -> None:
         "Explain every image of a cohort with label masks (agezoo phantom writes one) by every saliency method and\n"
         "measure whether the maps find the labelled regions: pointing game and energy inside, beside an untrained\n"
         "network, the image's brightness and random maps. Use scans that the weights were not trained on. Writes\n"
-        "localisation.csv, .json and .html, and gallery/ with the maps of three cases.",
+        "localisation.csv, .json and .html, and gallery/ with the maps of three cases. Brains must lie in MNI space,\n"
+        "since labels of heads are not carried through a registration.",
         "  agezoo localise ct_age cohort --out localisation --weights phantom\n"
         "  agezoo localise ct_age cohort --out localisation --methods score_cam,grad_cam --limit 5\n"
-        "  agezoo localise spine_age cohort --out localisation --weights phantom",
+        "  agezoo localise spine_age cohort --out localisation --weights phantom\n"
+        "  agezoo phantom brain_tsan brains --space mni --subjects 20 --seed 7\n"
+        "  agezoo localise brain_tsan brains --out localisation --weights phantom",
     )
     add_bundle(parser)
     parser.add_argument("cohort", type=Path, help="folder with cohort.csv and masks, or a datalist with covariate mask")
@@ -56,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"{content['cases']} scans of {content['subjects']} subjects")
     present = {row["region"] for row in content["summary"]}
-    for region in (name for name in ("all_regions", "vertebral_column") if name in present):
+    for region in (name for name in _SUMMED_UP if name in present):
         print(f"{region.replace('_', ' ')}:")
         print(f"{'network':<11}{'method':<24}{'pointing':>9}{'energy':>9}{'x chance':>10}")
         for row in content["summary"]:

@@ -38,6 +38,8 @@ class MaskedScan:
         Chronological age; NaN if unknown.
     modality
         Kind of a radiograph, ``"radiograph"`` or ``"vfa"``; empty for other scans and where it is not known.
+    sex
+        ``"F"`` or ``"M"``; empty if unknown.
     """
 
     image: str | list[str]
@@ -46,6 +48,7 @@ class MaskedScan:
     session: str
     age_years: float
     modality: str = ""
+    sex: str = ""
 
     @property
     def name(self) -> str:
@@ -60,8 +63,8 @@ def find_masked_scans(cohort: str | PathLike[str]) -> list[MaskedScan]:
     ----------
     cohort
         Folder with ``cohort.csv`` (columns ``image``, ``mask``, ``subject_id`` and, if known, ``session``,
-        ``age_years`` and ``modality``), or a datalist whose rows have the covariate ``mask``; paths are relative to the
-        folder of either. Rows without a mask are left out.
+        ``age_years``, ``sex`` and ``modality``), or a datalist whose rows have the covariate ``mask``; paths are
+        relative to the folder of either. Rows without a mask are left out.
 
     Raises
     ------
@@ -147,6 +150,7 @@ def _from_table(table: Path) -> list[MaskedScan]:
             session=_text(row.get("session")),
             age_years=float(row.get("age_years", math.nan)),
             modality=_text(row.get("modality")),
+            sex=_text(row.get("sex")),
         )
         for row in rows.to_dict("records")
         if isinstance(row["mask"], str)
@@ -169,6 +173,7 @@ def _from_datalist(path: Path) -> list[MaskedScan]:
             session=row["session"],
             age_years=row["age_years"],
             modality=_text(row.get("modality") or row["covariates"].get("modality")),
+            sex=_text(row.get("sex")),
         )
         for row in rows
         if isinstance(row["covariates"].get("mask"), str) and row["covariates"]["mask"]

@@ -28,6 +28,7 @@ from agezoo.explain.effort import expected_seconds
 from agezoo.explain.method_gallery import write_method_gallery
 from agezoo.explain.region_scores import random_scores, region_scores
 from agezoo.networks.age_ensemble import AgeEnsemble
+from agezoo.networks.fused_brain import fuse
 from agezoo.networks.weights import ensemble_origin, ensemble_sha256, find_weights, load_ensemble, recorded_settings
 from agezoo.networks.weights_conversion import configured_network
 from agezoo.registry import bundle_facts, bundle_root
@@ -40,7 +41,7 @@ logger = logging.getLogger(__name__)
 _GALLERY_CASES = 3
 # A method that takes longer for one map is measured only if it is asked for by name. The layer of an EfficientNet has
 # over a thousand maps for a Score-CAM to try; that of the CT recipe has so few that no method is left out.
-_PATIENCE_SECONDS = {"radiograph": 15.0}
+_PATIENCE_SECONDS = {"radiograph": 15.0, "brain": 15.0}
 
 
 def localise(
@@ -59,7 +60,9 @@ def localise(
 ) -> dict[str, Any]:
     """Measure how well saliency maps find the regions that carry age, and write table, figures and a page.
 
-    Masks go through the same geometry as their images: the two projections of a CT, the canvas of a radiograph.
+    Masks go through the same geometry as their images: the two projections of a CT, the canvas of a radiograph, the
+    network's grid of a brain in MNI space. Labels of heads that must be registered first are not carried along, so that
+    a brain's cohort must lie in MNI space.
     Every method explains three kinds of network or none: the trained one, an untrained one of the same layout and
     number of members (what the method shows of the image alone), and, for chance, random maps as smooth as a CAM and
     the image's own brightness. Maps are unsigned and scored within the patient.
@@ -77,9 +80,9 @@ def localise(
     weights
         See :func:`agezoo.networks.weights.find_weights`. Several files are explained as the ensemble that they are.
     methods
-        Names from :data:`agezoo.explain.attribution.METHODS`; None takes all that can run here. Of radiographs those
-        are left out that would take longer than 15 seconds per map on this machine: Score-CAM of a full-size
-        EfficientNet takes most of an hour on a CPU.
+        Names from :data:`agezoo.explain.attribution.METHODS`; None takes all that can run here. Of radiographs and
+        brains those are left out that would take longer than 15 seconds per map on this machine: Score-CAM of a
+        full-size EfficientNet takes most of an hour on a CPU.
     layer
         Layer of the class-activation methods; None takes the network's own. It decides how coarse the random maps are.
     limit
@@ -111,8 +114,12 @@ def localise(
     scans = find_masked_scans(cohort)[:limit]
     place = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     settings = recorded_settings(files[0])
-    trained = load_ensemble(configured_network(root, settings), files).to(place)
-    networks = {"trained": trained, "untrained": _untrained_like(root, settings, len(files), seed).to(place)}
+    trained: nn.Module = load_ensemble(configured_network(root, settings), files).to(place)
+    untrained = _untrained_like(root, settings, len(files), seed).to(place)
+    if facts.reader == "brain":
+        # Sooner, with the same ages, layers and gradients; as predictions are made.
+        trained, untrained = fuse(trained), fuse(untrained)
+    networks = {"trained": trained, "untrained": untrained}
     read = case_reader(root, facts.reader, scans, trained, settings, layer)
     out = Path(out)
     (out / "gallery").mkdir(parents=True, exist_ok=True)
@@ -120,6 +127,7 @@ def localise(
     rows: list[dict[str, Any]] = []
     pictures: list[tuple[str, Path]] = []
     skipped: list[str] = []
+    reasons: list[str] = []
     chosen: tuple[str, ...] = ()
     slow: dict[str, float] = {}
     shown: dict[str, int] = {}
@@ -134,11 +142,12 @@ def localise(
         except AgeZooError as error:
             logger.warning("%s is left out: %s", scan.name, error)
             skipped.append(scan.name)
+            reasons.append(str(error))
             steps.update(len(networks) * len(asked))
             continue
         if not chosen:
             if methods is None and facts.reader in _PATIENCE_SECONDS:
-                slow = _too_slow(trained, case.image[None], asked, layer, _PATIENCE_SECONDS[facts.reader])
+                slow = _too_slow(trained, case, asked, layer, _PATIENCE_SECONDS[facts.reader])
             chosen = tuple(name for name in asked if name not in slow)
             tolerance_pixels, cells = case.tolerance_pixels, case.grid.counts
             steps.total -= (len(scans) - index) * len(networks) * len(slow)
@@ -158,7 +167,7 @@ def localise(
             pictures.append((caption, picture))
     steps.close()
     if not rows:
-        raise InputError("no scan of the cohort could be used", source=str(cohort), found=", ".join(skipped[:5]))
+        raise InputError("no scan of the cohort could be used", source=str(cohort), found=reasons[0])
 
     table = pd.DataFrame(rows)
     summary = summarise_localisation(table, n_bootstrap=n_bootstrap, seed=seed)
@@ -210,10 +219,10 @@ def _untrained_like(root: Path, settings: Mapping[str, float], members: int, see
 
 
 def _too_slow(
-    network: nn.Module, image: np.ndarray, methods: Sequence[str], layer: str | None, patience_seconds: float
+    network: nn.Module, case: LocalisationCase, methods: Sequence[str], layer: str | None, patience_seconds: float
 ) -> dict[str, float]:
     """Methods that would take too long here, with the seconds that one map would take."""
-    seconds = expected_seconds(network, image, methods, layer)
+    seconds = expected_seconds(network, case.image[None], methods, layer, others=case.others)
     slow = {name: value for name, value in seconds.items() if value > patience_seconds}
     if slow:
         told = ", ".join(f"{name} (about {value:.0f} s per map)" for name, value in slow.items())
@@ -253,7 +262,14 @@ def _scores_of_case(
             # What Score-CAM says of each untrained or poor network, the figures tell here.
             with held_back("agezoo.explain.score_cam"):
                 saliency = explain(
-                    network, case.image[None], method, layer=layer, signed=False, mask_outside_patient=False, seed=seed
+                    network,
+                    case.image[None],
+                    method,
+                    layer=layer,
+                    signed=False,
+                    mask_outside_patient=False,
+                    seed=seed,
+                    others=case.others,
                 )
             seconds = time.perf_counter() - start
             add(

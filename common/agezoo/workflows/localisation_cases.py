@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from agezoo.data.masked_cohort import MaskedScan, label_names, read_label_image, read_labels
@@ -16,18 +17,32 @@ from agezoo.engines.config_parts import config_part
 from agezoo.errors import InputError
 from agezoo.explain.background import foreground
 from agezoo.explain.cell_grid import CellGrid
+from agezoo.explain.conditioning import further_inputs
 from agezoo.explain.layer_view import cam_grid
+from agezoo.explain.mni_grid import mni_affine_of
 from agezoo.explain.region_scores import CaseRegions
 from agezoo.explain.view_layout import LATERAL, PROJECTIONS, ViewLayout
+from agezoo.explain.volume_layout import orthogonal_slices
 from agezoo.phantoms.spine_labels import VERTEBRAL_COLUMN
 from agezoo.transforms.canvas import CanvasPlacement
 from agezoo.transforms.labels_on_canvas import labels_on_canvas
+from agezoo.transforms.labels_on_grid import labels_on_grid
+from agezoo.transforms.perturb.brain_transform import on_mni_grid
 from agezoo.transforms.project_labels import project_labels
 
 COLUMN = "vertebral_column"
 """Name of the union of a radiograph's regions that belong to the spine itself."""
 
+FOCAL = "fluid_spaces_and_hippocampi"
+"""Name of the union of a brain's regions that change their extent with age; all regions together are most of it."""
+
+_FOCAL_REGIONS = ("ventricles", "sulcal_csf", "hippocampi")
 _FIELD_OF_VIEW_TOLERANCE_MM = 1.0
+# Of each kind of image a union of regions that is scored too.
+_WHOLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "radiograph": (COLUMN, tuple(VERTEBRAL_COLUMN)),
+    "brain": (FOCAL, _FOCAL_REGIONS),
+}
 # A largest value counts as a hit this near to a region, in cells of a class-activation map.
 _TOLERANCE_CELLS = 0.25
 
@@ -52,6 +67,8 @@ class LocalisationCase:
         A largest value this near to a region counts as a hit: a quarter of a cell.
     layout
         How the image is shown.
+    others
+        What the network takes besides the image, see :func:`agezoo.explain.conditioning.further_inputs`.
     """
 
     scan: MaskedScan
@@ -61,6 +78,7 @@ class LocalisationCase:
     grid: CellGrid
     tolerance_pixels: float
     layout: ViewLayout
+    others: tuple[torch.Tensor, ...] = ()
 
 
 def case_reader(
@@ -78,7 +96,7 @@ def case_reader(
     root
         Folder of the bundle.
     reader
-        What its images are: ``"volume"`` or ``"radiograph"``.
+        What its images are: ``"volume"``, ``"radiograph"`` or ``"brain"``.
     scans
         The function takes their index.
     network
@@ -89,21 +107,32 @@ def case_reader(
         Layer of the class-activation methods; None takes the network's own.
     """
     preprocessing = config_part(root, "train.json", "preprocessing", settings)
-    rows = [{"image": scan.image, "age_years": scan.age_years, "modality": scan.modality} for scan in scans]
+    rows = [
+        {"image": scan.image, "age_years": scan.age_years, "modality": scan.modality, "sex": scan.sex} for scan in scans
+    ]
     dataset = CohortDataset(rows, preprocessing)
-    regions_of = _lateral_regions if reader == "radiograph" else _projected_regions
+    regions_of = {"radiograph": _lateral_regions, "brain": _mni_regions}.get(reader, _projected_regions)
     grids: dict[tuple[int, ...], CellGrid] = {}
 
     def read(index: int) -> LocalisationCase:
-        scan, item = scans[index], dataset[index]
+        scan = scans[index]
+        if reader == "brain":
+            # Before the scan is registered in vain.
+            _must_be_in_mni_space(scan)
+        item = dataset[index]
+        others = further_inputs(network, item)
         image = np.asarray(item["image"])[0]
         masks = regions_of(scan, item, image)
         outlines = dict(masks)
-        column = [masks[name] for name in VERTEBRAL_COLUMN if name in masks] if reader == "radiograph" else []
-        if column:
-            masks = {COLUMN: np.any(column, axis=0), **masks}
+        whole, parts = _WHOLES.get(reader, ("", ()))
+        joined = {name: masks[name] for name in parts if name in masks}
+        if joined:
+            masks = {whole: np.any(list(joined.values()), axis=0), **masks}
+            if reader == "brain":
+                # Cortex and white matter are the rest of the cerebrum, whose outline would tell nothing.
+                outlines = joined
         if image.shape not in grids:
-            grids[image.shape] = cam_grid(network, image[None], layer)
+            grids[image.shape] = cam_grid(network, image[None], layer, others=others)
         grid = grids[image.shape]
         tolerance = _TOLERANCE_CELLS * min(grid.steps)
         regions = CaseRegions.of(masks, foreground(image), tolerance_voxels=tolerance)
@@ -111,7 +140,9 @@ def case_reader(
             raise InputError("no region of the mask lies in what the network sees", source=scan.mask)
         shown = {name: regions.inside[name] for name in outlines if name in regions.inside}
         layout = LATERAL if reader == "radiograph" else PROJECTIONS
-        return LocalisationCase(scan, image, regions, shown, grid, tolerance, layout)
+        if reader == "brain":
+            layout = orthogonal_slices(image, voxel=telling_voxel(shown))
+        return LocalisationCase(scan, image, regions, shown, grid, tolerance, layout, others)
 
     return read
 
@@ -139,3 +170,37 @@ def _lateral_regions(scan: MaskedScan, item: Mapping[str, Any], image: np.ndarra
     labels = read_label_image(scan.mask)
     canvas = labels_on_canvas(labels, placement, source=str(scan.mask))
     return {name: canvas == value for name, value in label_names(scan.mask, labels).items()}
+
+
+def telling_voxel(regions: Mapping[str, np.ndarray]) -> tuple[int, int, int]:
+    """Where three slices show the most of all regions, each counted by its largest extent in a slice of that kind."""
+    place = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        extents = [region.sum(axis=others) for region in regions.values()]
+        place.append(int(np.argmax(np.sum([extent / extent.max() for extent in extents], axis=0))))
+    x, y, z = place
+    return x, y, z
+
+
+def _mni_regions(scan: MaskedScan, item: Mapping[str, Any], image: np.ndarray) -> dict[str, np.ndarray]:
+    labels = read_labels(scan.mask)
+    affine = mni_affine_of(image.shape)
+    if affine is None:
+        raise InputError("the network's grid is no MNI grid", source=scan.name, found=f"shape {image.shape}")
+    names = label_names(scan.mask, labels.hu)
+    on_grid = labels_on_grid(labels.hu, labels.affine, affine, image.shape)
+    return {name: on_grid == value for name, value in names.items()}
+
+
+def _must_be_in_mni_space(scan: MaskedScan) -> None:
+    labels = read_labels(scan.mask)
+    if not on_mni_grid(labels.shape, labels.affine):
+        raise InputError(
+            "the mask does not lie in MNI space",
+            source=scan.mask,
+            found=f"{' x '.join(map(str, labels.shape))} voxels on the scan's own grid",
+            expected="labels on the MNI152 grid (91 x 109 x 91 at 2 mm), of a brain in MNI space",
+            remedy="measure on brains in MNI space, which agezoo phantom brain_tsan --space mni writes: labels of "
+            "heads are not carried through a registration",
+        )
