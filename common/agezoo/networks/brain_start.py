@@ -35,8 +35,8 @@ def start_brain_stage(
     network
         A :class:`ScaleDense` for the training of stage 1, a :class:`TSAN` for that of stage 2.
     ages_years
-        Training ages. Stage 1 begins at their mean: from random weights half of all networks emit negative numbers,
-        which the published last ReLU turns into age 0 without a gradient, for ever. Stage 2 begins at a residual near
+        Training ages. Stage 1 begins at their mean, so that it need not learn first that people are older than 0, where
+        the published last ReLU lies. Stage 2 begins at a residual near
         0, because the rounded age, some 60 years, enters its first layer as if standardised by their mean and SD.
     stage1_weights
         Trained weights of stage 1, or of a cascade, whose first stage is taken then. Needed for a TSAN; the first
@@ -74,7 +74,7 @@ def start_brain_stage(
     if isinstance(network, ScaleDense):
         network.apply(_draw)
         if len(ages_years):
-            _start_at_the_mean_age(network, mean, sd)
+            _start_at_the_mean_age(network, mean)
         return network
     if not stage1_weights:
         raise WeightsError(
@@ -121,12 +121,11 @@ def _mean_and_sd(ages_years: Sequence[float]) -> tuple[float, float]:
 
 
 @torch.no_grad()
-def _start_at_the_mean_age(network: ScaleDense, mean_years: float, sd_years: float) -> None:
+def _start_at_the_mean_age(network: ScaleDense, mean_years: float) -> None:
     last = network.end_fc_with_gender[1]
     assert isinstance(last, nn.Linear)
+    # Its weights stay as drawn: wider ones would make Adam's first steps as much larger.
     last.bias.fill_(mean_years)
-    # What random features tell apart then differs by years instead of tenths of a year.
-    last.weight.mul_(sd_years)
 
 
 @torch.no_grad()

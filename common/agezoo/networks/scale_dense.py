@@ -29,6 +29,19 @@ class PreciseLinear(nn.Linear):
         return (input.to(self.weight.dtype).unsqueeze(-2) * self.weight).sum(dim=-1) + self.bias
 
 
+class NeverNegative(nn.ReLU):
+    """The published last ReLU, whose gradient also passes where it cuts, but only in training.
+
+    Otherwise a network whose ages fall below 0 for all people, which a few steps at a high learning rate can do, says
+    0 for ever.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return torch.relu(input)
+        return input + (torch.relu(input) - input).detach()
+
+
 class SqueezeExcitation(nn.Module):
     """Scales every channel by a factor between 0 and 1 that depends on all channels' averages."""
 
@@ -190,7 +203,7 @@ class ScaleDense(ScaleTrunk):
         self.deep_fc = nn.Sequential(PreciseLinear(self.out_channels, FEATURES), nn.ELU())
         self.male_fc = sex_layers()
         self.end_fc_with_gender = nn.Sequential(
-            PreciseLinear(FEATURES + SEX_FEATURES, 16), PreciseLinear(16, 1), nn.ReLU()
+            PreciseLinear(FEATURES + SEX_FEATURES, 16), PreciseLinear(16, 1), NeverNegative()
         )
         self.end_fc_without_gender = nn.Sequential(PreciseLinear(FEATURES, 16), PreciseLinear(16, 1), nn.ReLU())
         # Parameters that never get a gradient would stop a distributed training.
