@@ -48,3 +48,18 @@ def test_background_share_counts_magnitudes(ring):
 def test_other_shapes_are_refused(ring):
     with pytest.raises(InputError, match="differ in shape"):
         mask_background(np.ones((6, 7)), ring)
+
+
+def test_a_standardised_brain_is_told_from_its_zeros():
+    brain = np.zeros((9, 9, 9))
+    brain[2:7, 2:7, 2:7] = np.random.default_rng(1).normal(size=(5, 5, 5))
+    brain[2, 3, 4] = -2.5
+    # A voxel of exactly the mean, and a ventricle that was cut out.
+    brain[4, 4, 3:6] = 0
+    inside = foreground(brain)
+    assert inside.sum() == 125
+    assert inside[2, 3, 4]
+    assert inside[4, 4, 4]
+    masked = mask_background(np.ones((9, 9, 9)), brain[None])
+    assert masked.sum() == 125
+    assert background_share(np.ones((9, 9, 9)), brain) == pytest.approx(1 - 125 / 9**3)
