@@ -142,9 +142,14 @@ def _ventricles(fluid: Floats, x: Floats, y: Floats, z: Floats) -> NDArray[np.bo
 
 def _near_ventricle(ventricles: NDArray[np.bool_], x: Floats, y: Floats) -> Floats:
     lateral = ventricles & (np.abs(x) > 3)
-    away_mm = ndimage.distance_transform_edt(~lateral)
+    # Nothing is near beyond some 24 mm; the distance is computed in that box alone.
+    box = tuple(
+        slice(max(0, part.start - 24), part.stop + 24) for part in ndimage.find_objects(lateral.astype(np.uint8))[0]
+    )
+    near = np.zeros(lateral.shape, np.float32)
+    near[box] = np.exp(-((ndimage.distance_transform_edt(~lateral[box]) / 7.0) ** 2))
     horns = np.exp(-(((y - 28) / 16) ** 2)) + np.exp(-(((y + 52) / 18) ** 2))
-    near: Floats = np.exp(-((away_mm / 7.0) ** 2)) * (0.45 + 0.55 * np.minimum(horns, 1.0))
+    near *= (0.45 + 0.55 * np.minimum(horns, 1.0)).astype(np.float32)
     return near
 
 
@@ -178,9 +183,13 @@ def _regions(
 
 def _chain(x: Floats, y: Floats, z: Floats) -> NDArray[np.bool_]:
     inside = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape), bool)
+    at_y, at_z = (y > -50) & (y < 0), (z > -35) & (z < 15)
+    rows, columns = np.flatnonzero(at_y.ravel()), np.flatnonzero(at_z.ravel())
+    box = (slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    near_y, near_z = y[:, box[1]], z[:, :, box[2]]
     for (a, radius_a), (b, radius_b) in pairwise(_HIPPOCAMPUS_MM):
         for share in np.linspace(0.0, 1.0, 8):
             cx, cy, cz = ((1 - share) * p + share * q for p, q in zip(a, b, strict=True))
             radius = (1 - share) * radius_a + share * radius_b
-            inside |= (np.abs(x) - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2 < radius**2
+            inside[box] |= (np.abs(x) - cx) ** 2 + (near_y - cy) ** 2 + (near_z - cz) ** 2 < radius**2
     return inside

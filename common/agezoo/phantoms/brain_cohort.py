@@ -13,6 +13,7 @@ import pandas as pd
 from agezoo.phantoms.brain_ageing import brain_signs
 from agezoo.phantoms.brain_bids import write_bids_tables, write_scan
 from agezoo.phantoms.brain_cohort_description import checked_parameters, cohort_description
+from agezoo.phantoms.brain_head_scan import head_scan
 from agezoo.phantoms.brain_labels import LABELS
 from agezoo.phantoms.brain_mni import mni_scan
 from agezoo.phantoms.brain_plan import BrainCohortParameters, PlannedBrainScan, Space, plan_brain_cohort
@@ -154,7 +155,7 @@ def ensure_brain_cohort(out: str | Path, subjects: int = 120, *, seed: int = 0, 
 
 def phantom_brain_scan(scan: PlannedBrainScan) -> BrainScan:
     """Draw one scan of a plan in memory, without writing anything."""
-    return mni_scan(scan)
+    return mni_scan(scan) if scan.space == "mni" else head_scan(scan)
 
 
 def _write_scan(folder: Path, scan: PlannedBrainScan) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +112,7 @@ def displacement(change: RegionChange, rng: np.random.Generator, *, warp: float 
     ):
         # The person's point is asked for its place in the template, so the flow runs backwards.
         flow -= np.float32(amount) * field
-    flow += np.float32(warp) * _own_warp(rng, fields.shape) * fields.inside
+    flow += np.float32(warp) * _own_warp(rng, fields.shape)
     return Displacement(_followed(flow), fields.origin_mm)
 
 
@@ -151,36 +152,53 @@ def _unit_fields() -> _UnitFields:
         side: (region == value) * grey for side, value in (("left", HIPPOCAMPUS_LEFT), ("right", HIPPOCAMPUS_RIGHT))
     }
     cerebrum = np.isin(region, (CEREBRUM, DEEP_GREY, HIPPOCAMPUS_LEFT, HIPPOCAMPUS_RIGHT))
-    around = ndimage.gaussian_filter((region == VENTRICLE).astype(np.float32), 9.0) * white * cerebrum
-    tissue = (grey + white) * (region == CEREBRUM)
-    fissures = fluid * (region == CEREBRUM)
     inside = np.clip(1.0 - (distance_mm - _SKULL_MM) / _FADING_MM, 0.0, 1.0).astype(np.float32)
-
-    def unit(gain: Floats, loss: Floats) -> Floats:
-        balanced = gain - loss * (gain.sum(dtype=np.float64) / loss.sum(dtype=np.float64))
-        return _gradient_flow(_coarse(balanced.astype(np.float32))) * coarse_inside
-
-    coarse_inside = _coarse(inside)
+    coarse_inside, coarse_fluid, coarse_white = _coarse(inside), _coarse(fluid), _coarse(white)
+    around = _blurred((region == VENTRICLE).astype(np.float32), 9.0) * _coarse(white * cerebrum)
+    wings = {"left": _coarse(lateral * left), "right": _coarse(lateral * ~left)}
+    side_of = {
+        "left": _coarse(np.broadcast_to(left, region.shape)),
+        "right": _coarse(np.broadcast_to(~left, region.shape)),
+    }
+    tissue = _coarse((grey + white) * (region == CEREBRUM))
+    fissures = _coarse(fluid * (region == CEREBRUM))
     near = {
-        side: fluid * ndimage.gaussian_filter(part, 4.0) + 0.3 * white * ndimage.gaussian_filter(part, 6.0)
+        side: coarse_fluid * _blurred(part, 4.0) + 0.3 * coarse_white * _blurred(part, 6.0)
         for side, part in hippocampus.items()
     }
+
+    def unit(gain: Floats, loss: Floats) -> Floats:
+        balanced = gain - loss * np.float32(gain.sum(dtype=np.float64) / loss.sum(dtype=np.float64))
+        return _gradient_flow(balanced) * coarse_inside
+
     return _UnitFields(
-        ventricle_left=unit(lateral * left, around * left + 0.15 * around),
-        ventricle_right=unit(lateral * ~left, around * ~left + 0.15 * around),
-        third_ventricle=unit(third, around),
+        ventricle_left=unit(wings["left"], around * (side_of["left"] + 0.15)),
+        ventricle_right=unit(wings["right"], around * (side_of["right"] + 0.15)),
+        third_ventricle=unit(_coarse(third), around),
         brain_loss=-unit(tissue, fissures),
-        hippocampus_left=-unit(hippocampus["left"], near["left"]),
-        hippocampus_right=-unit(hippocampus["right"], near["right"]),
+        hippocampus_left=-unit(_coarse(hippocampus["left"]), near["left"]),
+        hippocampus_right=-unit(_coarse(hippocampus["right"]), near["right"]),
         inside=coarse_inside,
         origin_mm=anatomy.origin_mm,
     )
 
 
-def _coarse(volume: Floats) -> Floats:
-    """The volume on the coarse grid: means around each grid point."""
-    smooth: Floats = ndimage.gaussian_filter(volume, 0.4 * STEP_MM, mode="nearest")
-    return np.ascontiguousarray(smooth[::STEP_MM, ::STEP_MM, ::STEP_MM])
+def _coarse(volume: NDArray[Any]) -> Floats:
+    """The volume on the coarse grid: means over the cubes around its points."""
+    counts = [-(-size // STEP_MM) for size in volume.shape]
+    # The first point is the first voxel; the cube around it reaches one voxel further.
+    margins = [(1, count * STEP_MM - size - 1) for count, size in zip(counts, volume.shape, strict=True)]
+    crop = tuple(slice(None, min(0, after) or None) for _, after in margins)
+    padded = np.pad(volume[crop].astype(np.float32), [(before, max(0, after)) for before, after in margins], "edge")
+    cubes = padded.reshape(counts[0], STEP_MM, counts[1], STEP_MM, counts[2], STEP_MM)
+    means: Floats = cubes.mean((1, 3, 5), dtype=np.float32)
+    return means
+
+
+def _blurred(volume: Floats, sd_mm: float) -> Floats:
+    """The volume on the coarse grid, blurred."""
+    out: Floats = ndimage.gaussian_filter(_coarse(volume), sd_mm / STEP_MM, mode="nearest")
+    return out
 
 
 def _gradient_flow(rate: Floats) -> Floats:
@@ -203,7 +221,7 @@ def _gradient_flow(rate: Floats) -> Floats:
 def _own_warp(rng: np.random.Generator, shape: tuple[int, int, int]) -> Floats:
     """A person's own shape (mm): broad differences of some millimetres, finer ones of the folds."""
     warp = np.zeros((3, *shape), np.float32)
-    for knots_mm, sd_mm in ((42.0, 2.6), (16.0, 1.1)):
+    for knots_mm, sd_mm in ((42.0, 2.2), (16.0, 1.1)):
         counts = [int(np.ceil(size * STEP_MM / knots_mm)) + 3 for size in shape]
         knots = rng.normal(0.0, sd_mm, (3, *counts)).astype(np.float32)
         grid = np.meshgrid(

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from agezoo.phantoms.brain_ageing import BrainSubject, brain_signs
+from agezoo.phantoms.brain_ageing import brain_signs
 from agezoo.phantoms.brain_labels import LABELS
 from agezoo.phantoms.brain_plan import PlannedBrainScan
 from agezoo.phantoms.brain_scan import BrainScan
 from agezoo.phantoms.brain_scanner import BrainScanSettings, bias_field, blurred, magnitude, rotation
-from agezoo.phantoms.brain_tissue import BrainTissue, brain_tissue, own_brain
+from agezoo.phantoms.brain_tissue import BrainTissue, brain_tissue, own_brain, tissue_signal
 
 Floats = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ _FIELD_LEFT = 0.3
 def mni_scan(scan: PlannedBrainScan) -> BrainScan:
     """Draw a scan in MNI space; the background is 0, the brain above."""
     brain = own_brain(scan.subject, brain_signs(scan.subject))
-    tissue = brain_tissue(brain, _points_mm(scan.subject, scan.settings))
+    tissue = brain_tissue(brain, brain.displacement.template_points(_points_mm(scan.settings)))
     inside = _extracted(tissue)
     signal = tissue_signal(tissue, scan.settings)
     settings = scan.settings
@@ -45,18 +45,7 @@ def mni_scan(scan: PlannedBrainScan) -> BrainScan:
     return BrainScan(voxels.astype(np.int16), labels, affine)
 
 
-def tissue_signal(tissue: BrainTissue, settings: BrainScanSettings) -> Floats:
-    """Brightness as a share of healthy white matter's."""
-    signal: Floats = (
-        tissue.white * (1.0 - tissue.dark)
-        + tissue.grey * np.float32(settings.grey) * (1.0 - np.float32(0.25) * tissue.dark)
-        + tissue.fluid * np.float32(settings.fluid)
-        + tissue.detail * (1.0 - tissue.fluid)
-    )
-    return np.maximum(signal, np.float32(0.0))
-
-
-def _points_mm(subject: BrainSubject, settings: BrainScanSettings) -> Floats:
+def _points_mm(settings: BrainScanSettings) -> Floats:
     """Positions in the person's brain of the grid's points: what an affine registration leaves, per scan."""
     rng = np.random.default_rng([*settings.seed, 2])
     turn = rng.normal(0.0, 0.6, 3)

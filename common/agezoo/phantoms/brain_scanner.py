@@ -10,6 +10,13 @@ from scipy import ndimage
 
 Floats = NDArray[np.float32]
 
+_GRIDS_MM = {
+    "site_a": ((1.0, 1.0), (0.9, 1.2), (0.7, 2.0), (1.2, 1.2), (1.3, 1.3)),
+    "site_b": ((1.0, 1.5), (1.5, 1.5), (1.0, 3.0), (1.2, 2.0)),
+}
+"""Voxel size within the slices, and the slices' thickness."""
+
+_QUICK_GRIDS_MM = ((2.0, 2.5), (2.5, 2.5), (2.0, 3.0))
 _ORIENTATIONS = ("RAS", "LAS", "LPS", "PSR", "ASR", "LIA")
 
 
@@ -37,6 +44,10 @@ class BrainScanSettings:
         Directions of the stored axes, as in nibabel.
     rotation_deg, shift_mm
         Pose of the head: about the right-left, posterior-anterior and inferior-superior axes, and along them.
+    oblique_deg
+        How the scan's axes are turned against the scanner's.
+    field_of_view_mm, centre_mm
+        Extent of the scan along its axes before they are put in their stored order, and its middle.
     quick
         Coarse.
     seed
@@ -54,6 +65,9 @@ class BrainScanSettings:
     orientation: str
     rotation_deg: tuple[float, float, float]
     shift_mm: tuple[float, float, float]
+    oblique_deg: tuple[float, float, float]
+    field_of_view_mm: tuple[float, float, float]
+    centre_mm: tuple[float, float, float]
     quick: bool
     seed: tuple[int, ...]
 
@@ -67,14 +81,20 @@ def draw_settings(rng: np.random.Generator, *, session: str, site: str, quick: b
     a = site == "site_a"
     fluid = float(np.clip(rng.normal(0.17 if a else 0.22, 0.015), 0.1, 0.3))
     grey = float(np.clip(rng.normal(0.66 if a else 0.715, 0.012), 0.55, 0.8))
-    in_plane = float(rng.choice([0.7, 0.8, 0.9, 1.0, 1.2] if a else [0.9, 1.0, 1.2, 1.3, 1.5]))
-    slices = float(rng.choice([1.0, 1.2, 1.5] if a else [1.0, 1.2, 2.0, 3.0]))
-    if quick:
-        in_plane, slices = float(rng.choice([2.0, 2.5])), float(rng.choice([2.5, 3.0]))
-    voxel_mm = [in_plane, in_plane, in_plane]
-    voxel_mm[int(rng.choice(3, p=[0.6, 0.1, 0.3]))] = max(slices, in_plane)
+    grids = _QUICK_GRIDS_MM if quick else _GRIDS_MM[site]
+    in_plane, slices = grids[int(rng.integers(len(grids)))]
+    # Sagittal slices are the usual ones, then axial, then coronal.
+    through = int(rng.choice(3, p=[0.6, 0.1, 0.3]))
+    voxel_mm = [slices if axis == through else in_plane for axis in range(3)]
     turn = np.clip(rng.normal(0.0, (5.0, 3.0, 4.0)), -10.0, 10.0)
     shift = np.clip(rng.normal(0.0, (4.0, 7.0, 7.0)), -15.0, 15.0)
+    tilted = rng.random() < 0.3
+    oblique = rng.normal(0.0, (6.0, 1.5, 1.5)) * tilted
+    extent = rng.uniform((178.0, 232.0, 215.0), (194.0, 250.0, 245.0))
+    # The technologist sets the upper edge a little above the vertex, and lets the neck end where it may.
+    above_vertex_mm = float(rng.uniform(4.0, 20.0))
+    centre = shift + rng.normal((0.0, 13.0, 0.0), (2.0, 3.0, 1.0))
+    centre[2] += 112.0 + above_vertex_mm - extent[2] / 2
     return BrainScanSettings(
         session=session,
         site=site,
@@ -87,6 +107,9 @@ def draw_settings(rng: np.random.Generator, *, session: str, site: str, quick: b
         orientation=str(rng.choice(_ORIENTATIONS, p=[0.4, 0.2, 0.1, 0.2, 0.05, 0.05])),
         rotation_deg=(float(turn[0]), float(turn[1]), float(turn[2])),
         shift_mm=(float(shift[0]), float(shift[1]), float(shift[2])),
+        oblique_deg=(float(oblique[0]), float(oblique[1]), float(oblique[2])),
+        field_of_view_mm=(float(extent[0]), float(extent[1]), float(extent[2])),
+        centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
         quick=quick,
         seed=(int(rng.integers(1 << 30)), int(rng.integers(1 << 30))),
     )

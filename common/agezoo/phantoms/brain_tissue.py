@@ -22,6 +22,7 @@ from agezoo.phantoms.brain_anatomy import (
 )
 from agezoo.phantoms.brain_deformation import Displacement, RegionChange, displacement
 from agezoo.phantoms.brain_labels import LABELS
+from agezoo.phantoms.brain_scanner import BrainScanSettings
 
 Floats = NDArray[np.float32]
 
@@ -88,10 +89,10 @@ def _noise(rng: np.random.Generator, smoothing: float) -> Floats:
     return scaled
 
 
-def brain_tissue(brain: OwnBrain, points_mm: Floats) -> BrainTissue:
-    """Tissues at positions (3, ...) in mm of the person's brain, which lies as in MNI space."""
+def brain_tissue(brain: OwnBrain, template_points_mm: Floats) -> BrainTissue:
+    """Tissues of a person's brain at the points that lie at these positions (3, ...) of the template, in mm."""
     anatomy = brain_anatomy()
-    index = anatomy.index(brain.displacement.template_points(points_mm))
+    index = anatomy.index(template_points_mm)
     grey = anatomy.pull(anatomy.grey, index) / np.float32(255)
     white = anatomy.pull(anatomy.white, index) / np.float32(255)
     distance_mm = (anatomy.pull(anatomy.distance, index, outside=255) - 128) / np.float32(DISTANCE_SCALE)
@@ -116,6 +117,17 @@ def brain_tissue(brain: OwnBrain, points_mm: Floats) -> BrainTissue:
     )
 
 
+def tissue_signal(tissue: BrainTissue, settings: BrainScanSettings) -> Floats:
+    """Brightness as a share of healthy white matter's."""
+    signal: Floats = (
+        tissue.white * (1.0 - tissue.dark)
+        + tissue.grey * np.float32(settings.grey) * (1.0 - np.float32(0.25) * tissue.dark)
+        + tissue.fluid * np.float32(settings.fluid)
+        + tissue.detail * (1.0 - tissue.fluid)
+    )
+    return np.maximum(signal, np.float32(0.0))
+
+
 def _drawn_back(
     grey: Floats, white: Floats, region: NDArray[np.uint8], opening: float, fine: Floats
 ) -> tuple[Floats, Floats]:
@@ -130,7 +142,7 @@ def _drawn_back(
 
 def _lesions(near: Floats, patches: Floats, white: Floats, region: NDArray[np.uint8], load: float) -> Floats:
     """Dark patches of the white matter, 0 to 1: caps at the ventricles' horns first, then spots further out."""
-    reach = np.float32(4.0) * near + np.float32(0.9) * patches - np.float32(4.2 - 4.0 * min(load, 1.3))
+    reach = np.float32(3.5) * near + np.float32(0.9) * patches - np.float32(3.6 - 2.0 * min(load, 1.3))
     found = white * (region != UNCHANGED) / (1.0 + np.exp(np.float32(-3.0) * reach))
     shown: Floats = found * np.float32(min(1.0, 2.5 * load))
     return shown
