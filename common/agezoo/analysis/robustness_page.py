@@ -112,6 +112,9 @@ def write_robustness(
             interval=interval_in_words,
             noun=NOUNS[reader],
             states=_BRAIN_STATES,
+            # A cascade states no SD of its own, and the table of brains is wide.
+            with_sd=reader != "brain"
+            or any(g["n_with_sd"] for grades in figures["perturbations"].values() for g in grades),
             made_on=date.today().isoformat(),
             version=__version__,
         )
@@ -155,6 +158,8 @@ def _plots(
             f"error of all {noun}s as they are.",
         )
     for name, grades in perturbed.items():
+        if not any(grade["n"] for grade in grades):
+            continue
         rows = table[table["perturbation"] == name]
         yield Plot(
             f"difference_{name}",

@@ -30,7 +30,7 @@ def add_parser(verbs: Any) -> None:
         "  agezoo robustness ct_age scans/ --out robustness --weights phantom --perturbations noise,crop,metal\n"
         "  agezoo robustness ct_age scan.nii.gz --out robustness --grades noise=20,40 hu_offset=-30,30\n"
         "  agezoo robustness spine_age radiographs/ --out robustness --perturbations crop,rotation,metal\n"
-        "  agezoo robustness brain_tsan bids/ --out robustness --limit 3 --grades noise=0.05 pitch=5,15 gamma=0.7",
+        "  agezoo robustness brain_tsan bids/ --out robustness --limit 3 --grades noise=0.05 pitch=5,15 gamma=0.5",
     )
     add_bundle(parser)
     add_scans(parser)

@@ -44,7 +44,7 @@ BRAIN_PERTURBATIONS: dict[str, Perturbation] = {
             "gamma",
             "Other contrast",
             "as gamma",
-            (0.7, 1.5),
+            (0.5, 2.0),
             1.0,
             "The grey scale is bent: a value at the share t of the image's range goes to t to the power of this, as a "
             "stand-in for other sequences, in which grey and white matter differ more or less.",
@@ -102,7 +102,7 @@ BRAIN_PERTURBATIONS: dict[str, Perturbation] = {
         Perturbation(
             "gibbs",
             "Truncated k-space",
-            "of k-space",
+            "as alpha",
             (0.4, 0.6),
             0.0,
             "Only a ball in the middle of k-space is kept: less detail, and ripples beside sharp edges. The number is "
