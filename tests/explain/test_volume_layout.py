@@ -114,10 +114,10 @@ def test_a_montage_goes_from_the_neck_up_and_is_cut_to_the_patient(head):
     # The patient reaches from voxel 6 to 36.
     assert -72 + 4 * 6 < heights[0] < heights[-1] < -72 + 4 * 36
     views = layout.split(head)
-    assert {view.shape for view in views} == {(2 * 20 + 1 + 2, 2 * 16 + 1)}
+    assert {view.shape for view in views} == {(2 * 20 + 1 + 2, 2 * 16 + 1 + 2)}
     figure = case_overlay_figure(head, layout=layout, field_of_view_mm=FIELD_OF_VIEW_MM)
     boxes = [axes.get_window_extent() for axes in figure.axes]
-    assert boxes[0].width / boxes[0].height == pytest.approx(33 * (182 / 46) / (43 * (218 / 55)), rel=0.01)
+    assert boxes[0].width / boxes[0].height == pytest.approx(35 * (182 / 46) / (43 * (218 / 55)), rel=0.01)
     assert boxes[3].y0 > boxes[4].y1
     assert axial_montage(head, rows=9, columns=9).columns == 9
     assert len(axial_montage(head, rows=9, columns=9).names) <= 31

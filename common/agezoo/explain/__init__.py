@@ -7,7 +7,9 @@
 * :mod:`agezoo.explain.captum_methods` - captum's pixel-wise methods (extra ``explain``).
 * :mod:`agezoo.explain.background` - removes saliency where there is no patient.
 * :mod:`agezoo.explain.localisation` - how well a map finds a known region: pointing game, energy inside.
+* :mod:`agezoo.explain.conditioning` - networks that take more than the image, for example the sex.
 * :mod:`agezoo.explain.overlay` - the picture of a case: its views with the map over the anatomy.
+* :mod:`agezoo.explain.volume_layout` - a volume's views: three slices through its strongest point, or a montage.
 
 Import the modules themselves; the package alone pulls in neither torch nor matplotlib.
 """

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from agezoo.data.atomic import written_atomically
 from agezoo.errors import InputError
@@ -178,6 +179,9 @@ def _mark(axes: Axes, ends: tuple[str, str], tops: tuple[str, str]) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     style: dict[str, Any] = {"transform": axes.transAxes, "color": "#ffd75f", "fontsize": 11, "fontweight": "bold"}
+    if any(tops):
+        # They may stand on bright tissue.
+        style["path_effects"] = [withStroke(linewidth=2, foreground="black")]
     axes.text(0.03, 0.5, ends[0], ha="left", va="center", **style)
     axes.text(0.97, 0.5, ends[1], ha="right", va="center", **style)
     axes.text(0.5, 0.97, tops[0], ha="center", va="top", **style)

@@ -214,6 +214,6 @@ def _box(inside: np.ndarray) -> tuple[slice, slice, slice]:
     bounds = []
     for axis, size in enumerate(inside.shape):
         found = np.flatnonzero(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-        margin = size // 50 if axis < 2 else 0
+        margin = max(1, size // 50) if axis < 2 else 0
         bounds.append(slice(max(0, int(found[0]) - margin), min(size, int(found[-1]) + 1 + margin)))
     return bounds[0], bounds[1], bounds[2]
