@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agezoo.errors import InputError
-from agezoo.networks.scale_dense import AsymmetricConvolution, ScaleBlock, ScaleTrunk
+from agezoo.networks.scale_dense import AsymmetricConvolution, ScaleBlock, ScaleTrunk, SqueezeExcitation
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -50,12 +50,12 @@ def fuse(network: Network) -> Network:
             memo[id(module)] = FusedBlock(module)
     if not memo:
         raise InputError("no network that can be fused", found=type(network).__name__, expected="ScaleDense or TSAN")
-    fused = copy.deepcopy(network, memo).eval()
+    fused = copy.deepcopy(network, memo)
     for module in fused.modules():
         if isinstance(module, ScaleTrunk):
             module.checkpointing = False
             module.pre[1] = nn.ELU(inplace=True)
-    return fused
+    return fused.eval()
 
 
 class FusedConvolution(nn.Conv3d):
@@ -73,24 +73,39 @@ class FusedConvolution(nn.Conv3d):
         self.bias = nn.Parameter(bias.contiguous())
 
     def forward(self, input: Tensor) -> Tensor:
-        if not torch.jit.is_scripting() and self._unfolds(input):
-            return self._by_unfolding(input)
+        if not torch.jit.is_scripting():
+            small = self._unfolds(input)
+            if small:
+                return self._by_unfolding(input)
         return functional.conv3d(input, self.weight, self.bias, padding=1)
 
-    @torch.jit.unused
     def _unfolds(self, maps: Tensor) -> bool:
         # An exported network knows neither the device nor the batch that it will meet.
         if torch.jit.is_tracing() or torch.compiler.is_compiling() or maps.device.type != "cpu":
             return False
         return maps.shape[0] * maps[0, 0].numel() <= self.out_channels
 
-    @torch.jit.unused
     def _by_unfolding(self, maps: Tensor) -> Tensor:
         batch, (x, y, z) = maps.shape[0], maps.shape[2:]
         cubes = functional.pad(maps, (1,) * 6).unfold(2, 3, 1).unfold(3, 3, 1).unfold(4, 3, 1)
         rows = cubes.permute(0, 2, 3, 4, 5, 6, 7, 1).reshape(batch, x * y * z, -1)
         weight = self.weight.permute(0, 2, 3, 4, 1).reshape(self.out_channels, -1)
         return functional.linear(rows, weight, self.bias).transpose(1, 2).reshape(batch, -1, x, y, z)
+
+
+class PooledExcitation(SqueezeExcitation):
+    """Squeeze-excitation and the max-pooling behind it in one.
+
+    The factors are positive, so that the maximum may be taken first: the same numbers from an eighth of the products
+    and without a second copy of the largest maps.
+    """
+
+    def __init__(self, excitation: SqueezeExcitation) -> None:
+        nn.Module.__init__(self)
+        self.FC1, self.FC2 = copy.deepcopy(excitation.FC1), copy.deepcopy(excitation.FC2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return functional.max_pool3d(maps, 2) * self.gate(maps)
 
 
 class FusedBlock(nn.Module):
@@ -106,19 +121,13 @@ class FusedBlock(nn.Module):
                     ("2", nn.ELU(inplace=True)),
                     ("3", _fused(layers[3], layers[4])),
                     ("5", nn.ELU(inplace=True)),
-                    ("6", copy.deepcopy(layers[6])),
-                    ("7", nn.MaxPool3d(2)),
+                    ("6", PooledExcitation(cast(SqueezeExcitation, layers[6]))),
                 ]
             )
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        made = self.block[1](self.block[0](maps))
-        made = self.block[3](self.block[2](made))
-        # The factors are positive, so that the maximum may be taken first: the same numbers from an eighth of the
-        # products and without a second copy of the largest maps.
-        gate = self.block[4].gate(made)  # type: ignore[operator, unused-ignore]
-        return torch.cat([functional.max_pool3d(maps, 2), self.block[5](made) * gate], dim=1)
+        return torch.cat([functional.max_pool3d(maps, 2), self.block(maps)], dim=1)
 
 
 def _fused(convolution: nn.Module, norm: nn.Module) -> FusedConvolution:
