@@ -29,7 +29,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--save-maps",
         action="store_true",
-        help="radiographs: also write the map as NIfTI on the stored image's grid, for a viewer",
+        help="also write the map as NIfTI: of a radiograph on the stored image's grid, of a brain in MNI152 space",
     )
     parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
     parser.add_argument("--device", help="for example cuda:0 or cpu (default: the first GPU, else the CPU)")
@@ -52,10 +52,10 @@ def run(args: argparse.Namespace) -> int:
     )
     failed = table["predicted_age_years"].isna()
     for _, row in table[~failed].iterrows():
-        epistemic = row["epistemic_sd_years"]
-        known = row["aleatoric_sd_years"] ** 2 + (epistemic**2 if epistemic >= 0 else 0)
+        parts = [row[name] for name in ("aleatoric_sd_years", "epistemic_sd_years") if row[name] >= 0]
+        sd = f" ± {sum(part**2 for part in parts) ** 0.5:.1f}" if parts else ""
         age = "" if row["age_years"] != row["age_years"] else f"  (age {row['age_years']:.1f})"
-        print(f"{row['subject_id']}: {row['predicted_age_years']:.1f} ± {known**0.5:.1f} years{age}")
+        print(f"{row['subject_id']}: {row['predicted_age_years']:.1f}{sd} years{age}")
     for _, row in table[failed].iterrows():
         print(f"{row['subject_id']}: no age: {row['error']}")
     if (table["weights_origin"] == "phantom").any():
