@@ -164,7 +164,7 @@ def _regions(
 ) -> Bytes:
     across = np.abs(x)
     # The tentorium as a roof that falls to the sides, the back and the front; below it lies what does not age here.
-    tentorium = -1.0 - 0.6 * across - 0.5 * np.maximum(0, -60 - y) - 0.3 * np.maximum(0, y + 50)
+    tentorium = -1.0 - 0.6 * np.minimum(across, 38) - 0.35 * np.maximum(0, -60 - y) - 0.3 * np.maximum(0, y + 50)
     below = ((y < -30) & (z < tentorium)) | ((y < -38) & (z < -30)) | ((across < 30) & (y < -30) & (z < -35))
     stem = (across < 16) & (y > -48) & (y < -8) & (z < -8)
     deep = (x / 34) ** 2 + ((y + 3) / 30) ** 2 + ((z - 6) / 20) ** 2 < 1

@@ -24,6 +24,7 @@ from agezoo.phantoms.brain_anatomy import (
     VENTRICLE,
     brain_anatomy,
 )
+from agezoo.phantoms.brain_splines import smooth_noise
 
 Floats = NDArray[np.float32]
 
@@ -35,6 +36,8 @@ _SQUARINGS = 4
 _VENTRICLE_GAIN = 1.5
 _HIPPOCAMPUS_GAIN = 1.75
 _SKULL_MM = 3.0
+# Distance of the knots, and SD of their coefficients (three times that of the warp).
+_WARP_MM = ((42.0, np.float32(6.6)), (16.0, np.float32(3.3)))
 _FADING_MM = 12.0
 
 
@@ -220,17 +223,10 @@ def _gradient_flow(rate: Floats) -> Floats:
 
 def _own_warp(rng: np.random.Generator, shape: tuple[int, int, int]) -> Floats:
     """A person's own shape (mm): broad differences of some millimetres, finer ones of the folds."""
-    warp = np.zeros((3, *shape), np.float32)
-    for knots_mm, sd_mm in ((42.0, 2.2), (16.0, 1.1)):
-        counts = [int(np.ceil(size * STEP_MM / knots_mm)) + 3 for size in shape]
-        knots = rng.normal(0.0, sd_mm, (3, *counts)).astype(np.float32)
-        grid = np.meshgrid(
-            *[1 + np.arange(size, dtype=np.float32) * (STEP_MM / knots_mm) for size in shape], indexing="ij"
-        )
-        for axis in range(3):
-            # Cubic B-splines through random coefficients; their mean square is 0.11 of the coefficients' (0.479^3).
-            warp[axis] += 3.0 * ndimage.map_coordinates(knots[axis], grid, order=3, prefilter=False, mode="nearest")
-    return warp
+    grid_mm = (STEP_MM,) * 3
+    return np.stack(
+        [sum(sd_mm * smooth_noise(rng, shape, grid_mm, knots_mm) for knots_mm, sd_mm in _WARP_MM) for _ in range(3)]
+    )
 
 
 def _followed(flow: Floats) -> Floats:

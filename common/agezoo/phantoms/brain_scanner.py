@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from agezoo.phantoms.brain_splines import smooth_noise
+
 Floats = NDArray[np.float32]
 
 _GRIDS_MM = {
@@ -117,33 +119,10 @@ def draw_settings(rng: np.random.Generator, *, session: str, site: str, quick: b
 
 def bias_field(rng: np.random.Generator, shape: tuple[int, int, int], spacing_mm: NDArray[np.float64]) -> Floats:
     """A smooth field whose logarithm has mean 0 and SD 1 (the logarithm is returned)."""
-    knots_mm = 90.0
-    counts = [int(np.ceil(size * step / knots_mm)) + 4 for size, step in zip(shape, spacing_mm, strict=True)]
-    knots = rng.standard_normal(counts).astype(np.float32)
-    axes = [
-        1 + np.arange(size, dtype=np.float32) * np.float32(step / knots_mm)
-        for size, step in zip(shape, spacing_mm, strict=True)
-    ]
-    field = knots
-    for axis, places in enumerate(axes):
-        field = _along(field, places, axis)
+    field = smooth_noise(rng, shape, tuple(float(step) for step in spacing_mm), 90.0)
     field -= field.mean(dtype=np.float64)
     scaled: Floats = (field / max(1e-6, float(field.std(dtype=np.float64)))).astype(np.float32)
     return scaled
-
-
-def _along(knots: Floats, places: Floats, axis: int) -> Floats:
-    """Cubic B-spline through the coefficients along one axis."""
-    low = np.floor(places).astype(np.intp)
-    t = (places - low).astype(np.float32)
-    weights = ((1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6)
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    total: Floats = np.zeros(1, np.float32)
-    for step, weight in enumerate(weights):
-        at = np.clip(low - 1 + step, 0, knots.shape[axis] - 1)
-        total = total + np.take(knots, at, axis) * weight.reshape(shape).astype(np.float32)
-    return total
 
 
 def magnitude(signal: Floats, noise: float, rng: np.random.Generator) -> Floats:
