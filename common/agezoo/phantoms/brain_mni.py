@@ -19,7 +19,7 @@ MNI_SHAPE = (91, 109, 91)
 MNI_AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
 """FSL's grid of the MNI152 template at 2 mm: axes to the patient's left, anterior, superior."""
 
-_BOX = (slice(6, 85), slice(5, 102), slice(0, 82))
+_BOX = (slice(4, 87), slice(3, 108), slice(0, 86))
 _FIELD_LEFT = 0.3
 """Share of the bias field that its correction leaves."""
 
@@ -67,7 +67,10 @@ def _extracted(tissue: BrainTissue) -> NDArray[np.bool_]:
     """Brain mask as an extraction gives it: tissue, ventricles and the narrow sulci, without the fluid around."""
     filled = np.maximum(tissue.grey + tissue.white, tissue.labels == LABELS["ventricles"])
     near = blurred(np.where(tissue.distance_mm < 3.0, filled, 0.0).astype(np.float32), 1.4)
-    return ndimage.binary_fill_holes((near > 0.42) | (tissue.distance_mm < -2.0))
+    filled_up = ndimage.binary_fill_holes((near > 0.42) | (tissue.distance_mm < -2.0))
+    parts, _ = ndimage.label(filled_up)
+    largest = 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
+    return np.asarray(parts == largest, bool)
 
 
 def _every_second(voxels: Floats, labels: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.uint8], NDArray[np.float64]]:
