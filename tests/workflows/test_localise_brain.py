@@ -99,6 +99,14 @@ def test_labels_lie_where_the_network_sees_the_regions(measured: Path) -> None:
         np.testing.assert_allclose(shares[["ventricles", "hippocampi"]], expected, rtol=0.12)
 
 
+def test_an_untrained_network_has_maps_too(measured: Path) -> None:
+    # Its ages must not lie below 0, where the published last ReLU leaves no gradient.
+    table = pd.read_csv(measured / "localisation.csv")
+    whole = table[(table["network"] == "untrained") & (table["region"] == "all_regions")]
+    assert len(whole) == 2
+    assert (whole["energy_inside"] > 0).all()
+
+
 def test_the_regions_that_change_their_extent_are_scored_together(measured: Path) -> None:
     content = json.loads((measured / "localisation.json").read_text())
     assert content["skipped"] == ["H"]

@@ -28,7 +28,9 @@ from agezoo.explain.effort import expected_seconds
 from agezoo.explain.method_gallery import write_method_gallery
 from agezoo.explain.region_scores import random_scores, region_scores
 from agezoo.networks.age_ensemble import AgeEnsemble
+from agezoo.networks.brain_start import start_brain_stage
 from agezoo.networks.fused_brain import fuse
+from agezoo.networks.scale_dense import ScaleDense
 from agezoo.networks.weights import ensemble_origin, ensemble_sha256, find_weights, load_ensemble, recorded_settings
 from agezoo.networks.weights_conversion import configured_network
 from agezoo.registry import bundle_facts, bundle_root
@@ -115,7 +117,7 @@ def localise(
     place = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     settings = recorded_settings(files[0])
     trained: nn.Module = load_ensemble(configured_network(root, settings), files).to(place)
-    untrained = _untrained_like(root, settings, len(files), seed).to(place)
+    untrained = _untrained_like(root, settings, len(files), seed, facts.age_range_years).to(place)
     if facts.reader == "brain":
         # Sooner, with the same ages, layers and gradients; as predictions are made.
         trained, untrained = fuse(trained), fuse(untrained)
@@ -211,11 +213,20 @@ def _checked_methods(methods: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(methods))
 
 
-def _untrained_like(root: Path, settings: Mapping[str, float], members: int, seed: int) -> nn.Module:
+def _untrained_like(
+    root: Path, settings: Mapping[str, float], members: int, seed: int, age_range_years: tuple[float, float]
+) -> nn.Module:
     """An ensemble of the same layout and size with the weights that training starts from."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AgeEnsemble([configured_network(root, settings) for _ in range(members)]).eval()
+        networks = [configured_network(root, settings) for _ in range(members)]
+        for network in networks:
+            first = getattr(network, "first_stage", network)
+            if isinstance(first, ScaleDense):
+                # In the middle of all ages, as after a training's start. Its last ReLU would cut off ages about 0, and
+                # with them every gradient.
+                start_brain_stage(first, ages_years=age_range_years)
+        return AgeEnsemble(networks).eval()
 
 
 def _too_slow(

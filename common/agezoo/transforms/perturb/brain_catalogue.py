@@ -114,7 +114,7 @@ BRAIN_PERTURBATIONS: dict[str, Perturbation] = {
             "motion",
             "Motion during the scan",
             "mm",
-            (2.0, 4.0),
+            (1.0, 3.0),
             0.0,
             "The head moves to and fro by this amplitude while the lines of k-space are taken one after another, which "
             "makes ghosts along the front-back axis. Direction (in the sagittal plane) and period (6 to 14 lines) are "
