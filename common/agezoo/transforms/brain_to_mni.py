@@ -25,7 +25,7 @@ from agezoo.transforms.brain.input_state import background, is_fsl_grid, is_stri
 from agezoo.transforms.brain.pose import Pose, find_pose
 from agezoo.transforms.brain.quality import check_quality, correlation, good_enough, overlap
 from agezoo.transforms.brain.registration import Warp, register
-from agezoo.transforms.brain.template import FIELD_OF_VIEW_MM, Template, mni_affine, template
+from agezoo.transforms.brain.template import FIELD_OF_VIEW_MM, mni_affine, template
 from agezoo.transforms.channels import channel_array
 
 SPACING_MM = 2.0
@@ -170,10 +170,7 @@ class _Preparation:
         field = bias_field(moved, self._wide_mask(), WORK_MM, threads=self.threads)
         warp = register(self._evened(moved / field), MARGIN, self.brain, valid=inside, threads=self.threads)
         head = self._on_template(warp, to_scan, field, WORK_MM)
-        if stripped:
-            mask = self._own_mask(warp, to_scan)
-        else:
-            mask = extract_brain(head, self.brain)
+        mask = self._own_mask(warp, to_scan) if stripped else extract_brain(head, self.brain)
         if not np.isclose(self.spacing_mm, WORK_MM):
             head = self._on_template(warp, to_scan, field, self.spacing_mm)
             there = template(self.spacing_mm)

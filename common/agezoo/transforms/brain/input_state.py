@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from agezoo.transforms.brain.extraction import largest
 from agezoo.transforms.brain.head_grid import sampled
-from agezoo.transforms.brain.template import CORNER_MM, Template, mni_affine, mni_shape
+from agezoo.transforms.brain.template import Template, mni_affine, mni_shape
 
 # Values this much above the background, in parts of the bright tissue, belong to the object.
 _OBJECT = 0.02

@@ -46,7 +46,8 @@ def check_quality(overlap: float, correlation: float, *, source: str = "") -> tu
             "the brain could not be registered to MNI152",
             source=source or None,
             found=found,
-            expected=f"overlap of at least {MIN_OVERLAP:g} and correlation of at least {MIN_CORRELATION:g}, from {WANTED}",
+            expected=f"overlap of at least {MIN_OVERLAP:g} and correlation of at least {MIN_CORRELATION:g}, "
+            f"from {WANTED}",
             remedy="look at the scan: another weighting than T1, a part of the brain outside the field of view, "
             "strong motion and large lesions all do this",
         )
