@@ -174,11 +174,7 @@ def test_preprocessing_and_layout_are_not_copied(bundle: str) -> None:
 def test_a_training_is_resumed_only_with_the_same_settings(bundle: str) -> None:
     # Whatever decides the weights belongs to the identity that a checkpoint is compared with.
     train = read(bundle, "train")
-    handlers = {
-        handler["_target_"].rsplit(".", 1)[-1]: handler
-        for handler in train["train"]["handlers"]
-        if isinstance(handler, dict)
-    }
+    handlers = {handler["_target_"].rsplit(".", 1)[-1]: handler for handler in train["train"]["handlers"]}
     compared = set(re.findall(r"@(\w+)", handlers["TrainingCheckpoint"]["identity"]))
     plain = {name for name, value in train.items() if isinstance(value, int | float | None)}
     harmless = {"resume", "num_workers", "val_interval", "parent_run_id"}

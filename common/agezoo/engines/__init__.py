@@ -5,6 +5,7 @@ from agezoo.lazy import lazy_names
 __getattr__, __all__ = lazy_names(
     __name__,
     {
+        "AsHandler": "as_handler",
         "CohortDataset": "cohort_dataset",
         "EvaluationReport": "evaluation_report",
         "EpochSeeding": "epoch_seeding",

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from agezoo.errors import WeightsError
 from agezoo.networks.age_ensemble import AgeEnsemble
-from agezoo.networks.published import PUBLISHED
+from agezoo.networks.published import BROWSER_ONLY, PUBLISHED
 from agezoo.registry import BUNDLES
 
 
@@ -243,7 +243,9 @@ def _with_members(first: WeightsFile) -> list[WeightsFile]:
 
 
 def _ways_to_published(root: Path) -> str:
-    """The command that installs the authors' weights, unless this bundle is known to have none."""
+    """How the authors' weights are installed, unless this bundle is known to have none."""
+    if root.name in BROWSER_ONLY:
+        return f"{BROWSER_ONLY[root.name].by_hand()}; "
     if root.name in PUBLISHED or root.name not in BUNDLES:
         name = root.name if root.name in PUBLISHED else next(iter(PUBLISHED))
         return f"agezoo weights fetch {name} installs the published ones; "
