@@ -115,7 +115,7 @@ def test_every_case_has_a_row_and_a_failed_one_its_reason(cohort: tuple[BrainPre
     assert list(table.index) == ["sub-01", "sub-02_ses-1", "sub-02_ses-2", "sub-03"]
     assert list(table["qc"]) == ["pass", "pass", "warn", "fail"]
     assert table.loc["sub-02_ses-2", "registration_overlap"] == 0.88
-    assert "overlap with the template 0.88" in table.loc["sub-02_ses-2", "qc_reasons"]
+    assert "overlap with the template 0.880 (expected at least 0.92)" in table.loc["sub-02_ses-2", "qc_reasons"]
     assert table.loc["sub-03", "error"] == (
         "sub-03/anat/sub-03_T1w.nii.gz: the registration failed; found: overlap 0.41; expected: at least 0.8"
     )

@@ -33,7 +33,7 @@ from agezoo.workflows.brain_preparation_outputs import (
     write_table,
 )
 from agezoo.workflows.brain_preparation_people import with_participants
-from agezoo.workflows.brain_preparation_work import CaseTask, draw_case, prepare_case
+from agezoo.workflows.brain_preparation_work import CaseTask, draw_case, judged, prepare_case
 from agezoo.workflows.brain_preparation_workers import WorkerDeath, in_workers
 
 logger = logging.getLogger(__name__)
@@ -200,7 +200,7 @@ def _kept(cases: Sequence[BrainCase], out: Path) -> dict[str, CaseRecord]:
             continue
         if record.is_finished and not (out / case.image).is_file():
             continue
-        kept[case.name] = record
+        kept[case.name] = judged(record) if record.is_finished else record
     return kept
 
 

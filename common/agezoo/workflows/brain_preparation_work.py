@@ -18,16 +18,13 @@ import numpy as np
 from agezoo.data.atomic import written_atomically
 from agezoo.data.read import read_volume
 from agezoo.errors import InputError, MissingExtraError
+from agezoo.transforms.brain.quality import DOUBTFUL_CORRELATION, DOUBTFUL_OVERLAP
 from agezoo.version import __version__
 from agezoo.workflows.brain_preparation_cases import BrainCase, CaseRecord, without_paths
 
 logger = logging.getLogger(__name__)
 
 SPACING_MM = 2.0
-
-#: Below these a brain is still written and its case says ``warn``: look at its picture.
-GOOD_OVERLAP = 0.93
-GOOD_CORRELATION = 0.85
 
 STATES = {
     "head": "whole head",
@@ -144,21 +141,18 @@ def _prepared(task: CaseTask) -> CaseRecord:
     voxels = np.asarray(brain.voxels, dtype=np.float32)
     if not (voxels > 0).any():
         raise InputError("no brain was found in the image", source=case.source)
-    overlap, correlation = float(brain.overlap), float(brain.correlation)
-    qc, reasons = _judged(overlap, correlation)
     notes = dict.fromkeys((*str(case.row.get("reading_notes") or "").split("; "), *volume.facts.notes, *brain.notes))
     record = _record(
         case,
         image=case.image,
         brain_state=str(brain.state),
-        overlap=_finite(overlap),
-        correlation=_finite(correlation),
-        qc=qc,
-        qc_reasons=reasons,
+        overlap=_finite(float(brain.overlap)),
+        correlation=_finite(float(brain.correlation)),
         notes=without_paths("; ".join(note for note in notes if note), case),
         age_years=volume.facts.age_years,
         sex=volume.facts.sex,
     )
+    record = judged(record)
     write_brain(voxels, brain.affine, task.out / case.image)
     _write_sidecar(record, task.out / case.sidecar)
     if task.picture:
@@ -172,16 +166,17 @@ def _brain_to_mni() -> Callable[..., Any]:
     return brain_to_mni
 
 
-def _judged(overlap: float, correlation: float) -> tuple[str, str]:
+def judged(record: CaseRecord) -> CaseRecord:
+    """A finished case with its verdict: ``warn`` where the figures are doubtful and the picture should be looked at."""
     reasons = [
-        f"{name} {value:.2f} (expected at least {least:g})"
+        f"{name} {_shown(value)} (expected at least {least:g})"
         for name, value, least in (
-            ("overlap with the template", overlap, GOOD_OVERLAP),
-            ("correlation with the template", correlation, GOOD_CORRELATION),
+            ("overlap with the template", record.overlap, DOUBTFUL_OVERLAP),
+            ("correlation with the template", record.correlation, DOUBTFUL_CORRELATION),
         )
-        if not value >= least
+        if value is None or value < least
     ]
-    return ("warn" if reasons else "pass"), "; ".join(reasons)
+    return replace(record, qc="warn" if reasons else "pass", qc_reasons="; ".join(reasons))
 
 
 def _write_sidecar(record: CaseRecord, path: Path) -> None:
