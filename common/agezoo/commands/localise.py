@@ -21,12 +21,11 @@ def add_parser(verbs: Any) -> None:
         "Explain every image of a cohort with label masks (agezoo phantom writes one) by every saliency method and\n"
         "measure whether the maps find the labelled regions: pointing game and energy inside, beside an untrained\n"
         "network, the image's brightness and random maps. Use scans that the weights were not trained on. Writes\n"
-        "localisation.csv, .json and .html, and gallery/ with the maps of three cases. Brains must lie in MNI space,\n"
-        "since labels of heads are not carried through a registration.",
+        "localisation.csv, .json and .html, and gallery/ with the maps of three cases. Brains must lie in MNI space\n"
+        "(agezoo phantom brain_tsan --space mni), since labels of heads are not carried through a registration.",
         "  agezoo localise ct_age cohort --out localisation --weights phantom\n"
         "  agezoo localise ct_age cohort --out localisation --methods score_cam,grad_cam --limit 5\n"
         "  agezoo localise spine_age cohort --out localisation --weights phantom\n"
-        "  agezoo phantom brain_tsan brains --space mni --subjects 20 --seed 7\n"
         "  agezoo localise brain_tsan brains --out localisation --weights phantom",
     )
     add_bundle(parser)
