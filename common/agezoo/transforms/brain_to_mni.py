@@ -99,7 +99,7 @@ def brain_to_mni(
     source
         Name of the scan for messages.
     threads
-        Threads to use; None for all processors that this process may use.
+        Threads to use; None for all processors.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def brain_to_mni(
         If the libraries of the extra ``brain`` are not installed.
     """
     started = time.perf_counter()
-    threads = max(1, threads) if threads else len(os.sched_getaffinity(0))
+    threads = max(1, threads) if threads else (os.cpu_count() or 1)
     scan = checked_scan(voxels, affine, source=source)
     finished = _as_finished(scan, spacing_mm)
     if finished is None:
@@ -261,7 +261,7 @@ class BrainToMNI(Transform):
     spacing_mm
         Spacing of the result.
     threads
-        Threads per scan; None for all processors that the process may use.
+        Threads per scan; None for all processors.
     """
 
     def __init__(self, spacing_mm: float = SPACING_MM, *, threads: int | None = None) -> None:
@@ -285,7 +285,8 @@ class BrainToMNI(Transform):
         result = brain_to_mni(
             array[0], np.asarray(img.affine), spacing_mm=self.spacing_mm, source=source, threads=self.threads
         )
-        meta = {**img.meta, "spatial_shape": list(result.voxels.shape), "space": "RAS"}
+        kept = {name: value for name, value in img.meta.items() if name != "affine"}
+        meta = {**kept, "spatial_shape": list(result.voxels.shape), "space": "RAS"}
         affine = torch.as_tensor(result.affine, dtype=torch.float64)
         return MetaTensor(torch.from_numpy(result.voxels)[None], affine=affine, meta=meta), result
 
