@@ -19,9 +19,7 @@ from agezoo.errors import InputError, MissingExtraError
 GOOD, POOR, FAILS, CRASHES, KILLED, NO_ITK = 100, 50, 13, 17, 66, 77
 
 
-def stand_in(
-    voxels: np.ndarray, affine: np.ndarray, *, spacing_mm: float, source: str, threads: int | None
-) -> SimpleNamespace:
+def stand_in(voxels: np.ndarray, affine: np.ndarray, *, spacing_mm: float, source: str) -> SimpleNamespace:
     """The template for every scan, or what the scan's largest value asks for."""
     order = int(voxels.max())
     if order == FAILS:

@@ -46,7 +46,7 @@ def add_parser(verbs: Any) -> None:
         "--jobs",
         type=int,
         metavar="N",
-        help="scans at a time, which share the cores (default: half as many as there are cores)",
+        help="scans at a time, each on one core with about 1.5 GB of memory (default: as many as there are cores)",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N scans")
     parser.add_argument("--no-pictures", action="store_true", help="leave out overlays/; a later run can draw them")

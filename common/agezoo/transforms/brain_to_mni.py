@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -79,7 +78,6 @@ def brain_to_mni(
     *,
     spacing_mm: float = SPACING_MM,
     source: str = "",
-    threads: int | None = None,
 ) -> MNIBrain:
     """Bring a T1 to the MNI152 grid and cut out the brain.
 
@@ -98,8 +96,6 @@ def brain_to_mni(
         Spacing of the result: 2 gives 91 x 109 x 91 voxels.
     source
         Name of the scan for messages.
-    threads
-        Threads to use; None for all processors.
 
     Raises
     ------
@@ -109,11 +105,10 @@ def brain_to_mni(
         If the libraries of the extra ``brain`` are not installed.
     """
     started = time.perf_counter()
-    threads = max(1, threads) if threads else (os.cpu_count() or 1)
     scan = checked_scan(voxels, affine, source=source)
     finished = _as_finished(scan, spacing_mm)
     if finished is None:
-        finished = _Preparation(scan, spacing_mm, source, threads).result()
+        finished = _Preparation(scan, spacing_mm, source).result()
     brain, mask, state, notes = finished
     there = template(spacing_mm)
     figures = overlap(mask, there), correlation(brain, there)
@@ -153,8 +148,8 @@ def _as_finished(scan: Volume, spacing_mm: float) -> _Finished | None:
 class _Preparation:
     """The steps for one scan, in order; each keeps what the next ones need."""
 
-    def __init__(self, scan: Volume, spacing_mm: float, source: str, threads: int) -> None:
-        self.spacing_mm, self.source, self.threads = spacing_mm, source, threads
+    def __init__(self, scan: Volume, spacing_mm: float, source: str) -> None:
+        self.spacing_mm, self.source = spacing_mm, source
         self.affine = scan.affine
         self.raw = scan.hu.astype(np.float32) - np.float32(background(scan.hu))
         self.blurred = blurred_to(self.raw, self.affine, WORK_MM)
@@ -167,8 +162,8 @@ class _Preparation:
         to_scan = self._wide_to_scan(pose)
         inside = self._coverage(to_scan)
         moved = ndimage.affine_transform(self.blurred, to_scan[:3, :3], to_scan[:3, 3], inside.shape, order=1)
-        field = bias_field(moved, self._wide_mask(), WORK_MM, threads=self.threads)
-        warp = register(self._evened(moved / field), MARGIN, self.brain, valid=inside, threads=self.threads)
+        field = bias_field(moved, self._wide_mask(), WORK_MM)
+        warp = register(self._evened(moved / field), MARGIN, self.brain, valid=inside)
         head = self._on_template(warp, to_scan, field, WORK_MM)
         mask = self._own_mask(warp, to_scan) if stripped else extract_brain(head, self.brain)
         if not np.isclose(self.spacing_mm, WORK_MM):
@@ -260,13 +255,10 @@ class BrainToMNI(Transform):
     ----------
     spacing_mm
         Spacing of the result.
-    threads
-        Threads per scan; None for all processors.
     """
 
-    def __init__(self, spacing_mm: float = SPACING_MM, *, threads: int | None = None) -> None:
+    def __init__(self, spacing_mm: float = SPACING_MM) -> None:
         self.spacing_mm = float(spacing_mm)
-        self.threads = threads
 
     def __call__(self, img: MetaTensor) -> MetaTensor:
         return self.prepare(img)[0]
@@ -282,9 +274,7 @@ class BrainToMNI(Transform):
                 remedy="load the scan with LoadVolume",
             )
         source = str(img.meta.get("filename_or_obj", ""))
-        result = brain_to_mni(
-            array[0], np.asarray(img.affine), spacing_mm=self.spacing_mm, source=source, threads=self.threads
-        )
+        result = brain_to_mni(array[0], np.asarray(img.affine), spacing_mm=self.spacing_mm, source=source)
         kept = {name: value for name, value in img.meta.items() if name != "affine"}
         meta = {**kept, "spatial_shape": list(result.voxels.shape), "space": "RAS"}
         affine = torch.as_tensor(result.affine, dtype=torch.float64)
@@ -303,11 +293,10 @@ class BrainToMNId(MapTransform):
         keys: KeysCollection,
         spacing_mm: float = SPACING_MM,
         *,
-        threads: int | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.transform = BrainToMNI(spacing_mm, threads=threads)
+        self.transform = BrainToMNI(spacing_mm)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         result = dict(data)

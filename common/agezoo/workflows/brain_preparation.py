@@ -97,8 +97,8 @@ def prepare_brains(
     out
         Folder of the results.
     jobs
-        Scans at a time, each in a process of its own that gets its share of the cores; by default half as many as
-        there are cores. 0 works in this process.
+        Scans at a time, each in a process of its own, on one core; by default as many as there are cores. 0 works in
+        this process.
     force
         Prepare finished cases again.
     limit
@@ -123,8 +123,7 @@ def prepare_brains(
     if facts.reader != "brain":
         readers = ", ".join(name for name, one in BUNDLES.items() if one.reader == "brain")
         raise InputError("the bundle reads no brains", source=bundle, expected=readers)
-    cores = os.cpu_count() or 1
-    jobs = max(1, cores // 2) if jobs is None else jobs
+    jobs = (os.cpu_count() or 1) if jobs is None else jobs
     for name, value, least in (("jobs", jobs, 0), ("limit", limit, 1)):
         if value is not None and value < least:
             raise InputError("out of range", source=name, found=value, expected=f"at least {least}")
@@ -152,7 +151,7 @@ def prepare_brains(
             records[case.name] = _failed(case, str(case.row["error"]))
             records[case.name].save(out / case.record)
     todo = [case for case in cases if case.name not in records]
-    tasks = [CaseTask(case, out, max(1, cores // max(1, jobs)), pictures, make_brain) for case in todo]
+    tasks = [CaseTask(case, out, pictures, make_brain) for case in todo]
     n_failed_before = sum(not record.is_finished for record in records.values())
     if n_kept:
         logger.info("%d of %d scans were prepared before", n_kept, len(cases))
@@ -168,7 +167,7 @@ def _work(tasks: Sequence[CaseTask], *, jobs: int, n_failed: int) -> list[tuple[
     with (
         logging_redirect_tqdm([logging.getLogger("agezoo")]) if sys.stderr.isatty() else nullcontext(),
         tqdm(total=len(tasks), desc="preparing brains", unit="scan", smoothing=0.1, disable=None) as bar,
-        children_with_threads(tasks[0].threads or 1) if tasks else nullcontext(),
+        children_with_threads(1),
         closing(in_workers(prepare_case, tasks, jobs=jobs)) as outcomes,
     ):
         for task, outcome in outcomes:

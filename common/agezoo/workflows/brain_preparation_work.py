@@ -49,8 +49,6 @@ class CaseTask:
         The scan.
     out
         Output folder.
-    threads
-        Threads of the registration; None leaves it to the libraries.
     picture
         Draw the case.
     make_brain
@@ -59,7 +57,6 @@ class CaseTask:
 
     case: BrainCase
     out: Path
-    threads: int | None
     picture: bool
     make_brain: Callable[..., Any] | None = None
 
@@ -135,9 +132,7 @@ def _prepared(task: CaseTask) -> CaseRecord:
     case = task.case
     volume = read_volume(case.row["image"], modality="MR")
     make_brain = task.make_brain or _brain_to_mni()
-    brain = make_brain(
-        np.ascontiguousarray(volume.hu), volume.affine, spacing_mm=SPACING_MM, source=case.source, threads=task.threads
-    )
+    brain = make_brain(np.ascontiguousarray(volume.hu), volume.affine, spacing_mm=SPACING_MM, source=case.source)
     voxels = np.asarray(brain.voxels, dtype=np.float32)
     if not (voxels > 0).any():
         raise InputError("no brain was found in the image", source=case.source)

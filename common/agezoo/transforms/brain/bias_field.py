@@ -14,7 +14,7 @@ ITERATIONS = (50, 50, 50, 50)
 CONVERGENCE = 2e-4
 
 
-def bias_field(voxels: np.ndarray, mask: np.ndarray, spacing_mm: float, *, threads: int = 1) -> np.ndarray:
+def bias_field(voxels: np.ndarray, mask: np.ndarray, spacing_mm: float) -> np.ndarray:
     """Estimate by how much the coil brightens each place (N4, Tustison et al., IEEE TMI 2010).
 
     The field is estimated on every fourth voxel, which is enough for something so smooth, and only from tissue inside
@@ -28,8 +28,6 @@ def bias_field(voxels: np.ndarray, mask: np.ndarray, spacing_mm: float, *, threa
         bool, roughly the brain.
     spacing_mm
         Edge of a voxel.
-    threads
-        Threads for ITK.
 
     Returns
     -------
@@ -51,7 +49,7 @@ def bias_field(voxels: np.ndarray, mask: np.ndarray, spacing_mm: float, *, threa
     n4.SetNumberOfFittingLevels(len(ITERATIONS))
     n4.SetMaximumNumberOfIterations(list(ITERATIONS))
     n4.SetConvergenceThreshold(CONVERGENCE)
-    n4.SetNumberOfWorkUnits(threads)
+    n4.SetNumberOfWorkUnits(1)
     n4.Update()
     corrected = itk.array_from_image(n4.GetOutput()).T
     log_field = np.log(lifted / np.maximum(corrected, np.float32(1e-3 * floor)))

@@ -68,9 +68,7 @@ class Warp:
         )
 
 
-def register(
-    moving: np.ndarray, margin: int, brain: Template, *, valid: np.ndarray | None = None, threads: int = 1
-) -> Warp:
+def register(moving: np.ndarray, margin: int, brain: Template, *, valid: np.ndarray | None = None) -> Warp:
     """Register a head to the template.
 
     Parameters
@@ -83,8 +81,6 @@ def register(
         The template; its mask, a little widened, is where the images are compared.
     valid
         bool like `moving`: False where the scan's field of view ends. None if it covers everything.
-    threads
-        Threads for elastix.
     """
     itk = load_itk("Registration to MNI152")
     spacing_mm = brain.spacing_mm
@@ -103,7 +99,7 @@ def register(
     elastix.SetParameterObject(parameters)
     _set_clock(elastix, head)
     elastix.SetLogToConsole(False)
-    elastix.SetNumberOfThreads(threads)
+    elastix.SetNumberOfThreads(1)
     elastix.Update()
     return _warp(elastix.GetTransformParameterObject())
 
