@@ -12,7 +12,7 @@ step "$agezoo" phantom brain_tsan --subjects 240 --space mni --out "$out/cohort"
 step "$agezoo" datalist brain_tsan --images "$out/cohort" --table "$out/cohort/cohort.csv" --out "$out/datalist.json" --folds 3 --force
 step "$agezoo" crossval brain_tsan --datalist "$out/datalist.json" --out "$out/crossval" --overlay phantom --workers "${JOBS:-2}"
 step "$agezoo" analyse "$out/crossval/test.csv" --out "$out/analysis" --reference "$out/crossval/out_of_fold.csv" \
-    --label group=AD/CN group=MCI/CN --group group --site site
+    --label group=AD/CN group=MCI/CN --group group
 step "$agezoo" phantom brain_tsan --subjects 4 --space head --out "$out/heads" --seed 7 --workers "${JOBS:-2}"
 step "$agezoo" prepare brain_tsan "$out/heads" --out "$out/prepared" --jobs "${JOBS:-2}"
 step "$agezoo" predict brain_tsan "$out/prepared" --out "$out/predictions" --weights "$out/crossval"
