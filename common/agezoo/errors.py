@@ -83,6 +83,10 @@ class WeightsError(InputError):
     """Weights that are absent, altered, of another layout or unsafe to open."""
 
 
+class TrainingDivergedError(InputError):
+    """A training whose weights have become infinite or no numbers."""
+
+
 class MissingExtraError(AgeZooError):
     """An optional library is not installed; the message names the pip extra that brings it."""
 

@@ -169,3 +169,22 @@ def test_a_list_of_slices_becomes_a_list_of_absolute_paths(tmp_path: Path) -> No
     loaded = datalist_rows(write(tmp_path / "d.json", test=[row]), "test")[0]
     assert loaded["image"] == [str(tmp_path / "a" / "1.dcm"), str(tmp_path / "a" / "2.dcm")]
     assert loaded["listed_image"] == "a/1.dcm (+1)"
+
+
+def test_masks_are_found_from_the_datalists_folder_and_follow_it(tmp_path: Path) -> None:
+    (tmp_path / "cohort" / "masks").mkdir(parents=True)
+    (tmp_path / "cohort" / "masks" / "a.nii.gz").touch()
+    rows = [
+        {"image": "a.zip", "subject_id": "a", "covariates": {"mask": "masks/a.nii.gz"}},
+        {"image": "b.zip", "subject_id": "b", "covariates": {"mask": "not a file"}},
+        {"image": "c.zip", "subject_id": "c"},
+    ]
+    (tmp_path / "cohort" / "list.json").write_text(json.dumps({"test": rows}))
+    original = load_datalist(tmp_path / "cohort" / "list.json")
+    moved = load_datalist(save_datalist(original, tmp_path / "out" / "list.json"))
+    for datalist in (original, moved):
+        plain = datalist.rows("test")
+        assert plain[0]["mask"] == str(tmp_path / "cohort" / "masks" / "a.nii.gz")
+        assert plain[2]["mask"] == ""
+    assert moved.test[0].covariates["mask"] == "../cohort/masks/a.nii.gz"
+    assert moved.test[1].covariates["mask"] == "not a file", "a column that is no path stays as it is"

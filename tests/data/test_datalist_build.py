@@ -51,6 +51,21 @@ def test_a_phantom_cohort_keeps_its_test_rows_its_truth_and_its_origin(tmp_path:
     assert document["training"][0]["image"] == "s000.nii.gz"
 
 
+def test_masks_are_found_from_the_tables_folder_wherever_the_datalist_lies(tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort"
+    rows = [{**row, "mask": f"masks/{row['subject_id']}.nii.gz"} for row in nifti_cohort(cohort, 10)]
+    for row in rows[:-1]:
+        write_empty_nifti(cohort / str(row["mask"]))
+    table = write_table(cohort / "cohort.csv", rows)
+    (tmp_path / "elsewhere").mkdir()
+    out = tmp_path / "elsewhere" / "datalist.json"
+    report = build_datalist(bundle="ct_age", images=cohort, table=table, out=out, folds=2)
+    datalist = load_datalist(out)
+    assert datalist.training[0].covariates["mask"] == "../cohort/masks/s000.nii.gz"
+    assert datalist.training[-1].covariates["mask"] == "masks/s009.nii.gz"
+    assert any("1 masks that the table names are not there" in note and "s009" in note for note in report.notes)
+
+
 def test_a_test_fraction_is_drawn_by_subject(tmp_path: Path) -> None:
     rows = nifti_cohort(tmp_path / "images", 20)
     second = write_empty_nifti(tmp_path / "images" / "again.nii.gz")

@@ -19,6 +19,7 @@ def draft_from_headers(
     draft = CohortDraft()
     scans = find_scans(images, modality=modality, reader=reader)
     mute, scans_are = ("PNG, JPEG or TIFF file", "images") if reader == "radiograph" else ("NIfTI file", "studies")
+    scans_are = "visits" if reader == "body" else scans_are
     if scans and all(scan.facts is None for scan in scans):
         raise InputError(
             f"{mute}s do not tell the age",

@@ -41,7 +41,9 @@ def draft_from_table(
     scans = _scans_of_rows(images, table, modality, reader, draft)
     fill_age = ages_from_headers or "age_years" not in table.fields
     fill_sex = ages_from_headers or "sex" not in table.fields
+    folders = _folders(images, table)
     filled = 0
+    lost_masks: list[str] = []
     for row, scan in zip(table.rows, scans, strict=True):
         if scan is None:
             continue
@@ -57,7 +59,8 @@ def draft_from_table(
             continue
         values = {name: row.get(name) for name in ("session", "fold", "group", "site", "time_years", "event")}
         values |= {"image": stored_image(scan.files), "age_years": age, "sex": sex}
-        values["covariates"] = _with_kind(row["covariates"], scan) if reader == "radiograph" else row["covariates"]
+        covariates = _with_mask(row["covariates"], folders, lost_masks)
+        values["covariates"] = _with_kind(covariates, scan) if reader == "radiograph" else covariates
         values["subject_id"] = row.get("subject_id") or f"line-{row['line']:05d}"
         try:
             draft.rows.append((section, DatalistRow.model_validate(values)))
@@ -68,6 +71,8 @@ def draft_from_table(
             "the table has no subject_id: each row counts as a person of its own, so repeat scans of one person could "
             "land in different folds"
         )
+    if lost_masks:
+        draft.notes.append(f"{len(lost_masks)} masks that the table names are not there, for example {lost_masks[0]!r}")
     if filled:
         draft.notes.append(f"{filled} ages were taken from the DICOM headers")
     return draft
@@ -78,7 +83,7 @@ def _scans_of_rows(
 ) -> list[FoundScan | None]:
     """The scan that each row of the table means, None where that is a fault."""
     if "image" in table.fields:
-        folders = [absolute_path(folder) for folder in (images, table.path.parent) if folder is not None]
+        folders = _folders(images, table)
         return [_named_scan(row, folders, draft, reader) for row in table.rows]
     if images is None:
         raise InputError(
@@ -103,6 +108,11 @@ def _scans_of_rows(
     if unused and not draft.faults:
         draft.left_out["image that no row of the table means"] = unused
     return chosen
+
+
+def _folders(images: str | os.PathLike[str] | None, table: SubjectTable) -> list[Path]:
+    """Where paths of the table are looked for."""
+    return [absolute_path(folder) for folder in (images, table.path.parent) if folder is not None]
 
 
 def _named_scan(row: Mapping[str, Any], folders: Sequence[Path], draft: CohortDraft, reader: str) -> FoundScan | None:
@@ -170,6 +180,18 @@ def _as_label(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "", name)
 
 
+def _with_mask(covariates: Mapping[str, Any], folders: Sequence[Path], lost: list[str]) -> dict[str, Any]:
+    """Covariates whose ``mask`` is the path of a file, found as images are; one that is not there goes to `lost`."""
+    mask = covariates.get("mask")
+    if not isinstance(mask, str) or not mask:
+        return dict(covariates)
+    try:
+        return {**covariates, "mask": str(resolve_image(mask, folders))}
+    except ValueError:
+        lost.append(mask)
+        return dict(covariates)
+
+
 def _with_kind(covariates: Mapping[str, Any], scan: FoundScan) -> dict[str, Any]:
     """Covariates whose ``modality`` is a kind of image in lower case, whatever the case of the column and the cell."""
     kept = {name: value for name, value in covariates.items() if name.lower() != "modality"}
@@ -186,6 +208,11 @@ def _header_facts(path: Path, modality: str, reader: str) -> ScanFacts:
     if reader == "radiograph":
         usable = [image for image in find_radiographs(path) if image.error is None]
         return (usable[0].facts if len(usable) == 1 else None) or ScanFacts()
+    if reader == "body":
+        from agezoo.data.body_search import find_bodies
+
+        bodies = find_bodies(path)
+        return (bodies[0].facts if len(bodies) == 1 else None) or ScanFacts()
     contrast = "T1" if reader == "brain" else ""
     try:
         studies = [

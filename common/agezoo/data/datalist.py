@@ -154,8 +154,9 @@ class Datalist(BaseModel):
         -------
         list of dict
             Keys: ``image`` (absolute path, or list of them), ``listed_image`` (short text as it stands in the file),
-            ``subject_id``, ``session``, ``fold``, ``age_years``, ``sex``, ``group``, ``site``, ``time_years``,
-            ``event`` and ``covariates`` (a dictionary with the same keys in all rows of the list).
+            ``mask`` (absolute path of the label volume that the covariate ``mask`` names, else ``""``), ``subject_id``,
+            ``session``, ``fold``, ``age_years``, ``sex``, ``group``, ``site``, ``time_years``, ``event`` and
+            ``covariates`` (a dictionary with the same keys in all rows of the list).
 
         Raises
         ------
@@ -192,6 +193,7 @@ class Datalist(BaseModel):
         return {
             "image": paths[0] if isinstance(row.image, str) else paths,
             "listed_image": listed_image(row.image),
+            "mask": self._mask_path(row),
             "subject_id": row.subject_id,
             "session": row.session or "",
             "fold": NO_FOLD if row.fold is None else row.fold,
@@ -203,6 +205,10 @@ class Datalist(BaseModel):
             "event": nan if row.event is None else float(row.event),
             "covariates": {name: _like(blank, row.covariates.get(name)) for name, blank in blanks.items()},
         }
+
+    def _mask_path(self, row: DatalistRow) -> str:
+        listed = row.covariates.get("mask")
+        return str(absolute_path(self.folder / listed)) if isinstance(listed, str) and listed else ""
 
     def _blank_covariates(self) -> dict[str, float | str]:
         """What stands for an unknown value of each covariate: NaN where all known values are numbers, else ``""``."""
@@ -318,7 +324,7 @@ def load_datalist(path: str | os.PathLike[str]) -> Datalist:
 
 
 def save_datalist(datalist: Datalist, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
-    """Write a datalist, with image paths made relative to the new file's folder; return the path.
+    """Write a datalist, with paths of images and masks made relative to the new file's folder; return the path.
 
     Raises
     ------
@@ -331,7 +337,12 @@ def save_datalist(datalist: Datalist, path: str | os.PathLike[str], *, overwrite
     rebased = datalist.model_copy(
         update={
             name: [
-                row.model_copy(update={"image": _rebased(row.image, datalist.folder, path.parent)})
+                row.model_copy(
+                    update={
+                        "image": _rebased(row.image, datalist.folder, path.parent),
+                        "covariates": _with_rebased_mask(row.covariates, datalist.folder, path.parent),
+                    }
+                )
                 for row in datalist.section(name)
             ]
             for name in SECTIONS
@@ -347,6 +358,14 @@ def _rebased(image: str | list[str], old: Path, new: Path) -> str | list[str]:
     if isinstance(image, list):
         return [relative_image(old / name, new) for name in image]
     return relative_image(old / image, new)
+
+
+def _with_rebased_mask(covariates: Mapping[str, Covariate], old: Path, new: Path) -> dict[str, Covariate]:
+    """The covariates, with the path of a mask made relative to another folder; a column that is no path stays."""
+    mask = covariates.get("mask")
+    if not isinstance(mask, str) or not mask or not (old / mask).is_file():
+        return dict(covariates)
+    return {**covariates, "mask": relative_image(old / mask, new)}
 
 
 def listed_image(image: str | list[str]) -> str:

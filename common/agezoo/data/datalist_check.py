@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from agezoo.data.datalist import SECTIONS, Datalist, DatalistRow, absolute_path, read_json, schema_faults
+from agezoo.data.dixon_zip import is_zip
 from agezoo.data.image_search import is_nifti
 from agezoo.errors import InputError
 from agezoo.registry import bundle_facts
@@ -361,7 +362,6 @@ def _cohort_faults(datalist: Datalist) -> Iterator[Fault]:
 
 def _header_faults(datalist: Datalist, rows: Rows, is_radiograph: bool) -> Iterator[Fault]:
     from agezoo.data.radiograph_rows import image_problems
-    from agezoo.data.subject_facts import age_at_scan, sex_of
 
     for place in rows:
         row = place[2]
@@ -369,29 +369,43 @@ def _header_faults(datalist: Datalist, rows: Rows, is_radiograph: bool) -> Itera
         if files and is_radiograph:
             for severity, problem in image_problems(files, row.covariates):
                 yield _fault(severity, place, problem)
-        elif not files or (len(files) == 1 and is_nifti(files[0])):
+        elif not files or all(is_nifti(file) for file in files):
             continue
-        header = _first_header(files)
-        if header is None:
+        try:
+            told = _age_and_sex_of_zip(files[0]) if is_zip(files[0]) else _age_and_sex(files)
+        except InputError as error:
+            yield _fault("error", place, str(error))
+            continue
+        if told is None:
             if not is_radiograph:
                 yield _fault("error", place, "neither a NIfTI file nor DICOM files")
             continue
-        age_years, _ = age_at_scan(*header[:3])
+        age_years, sex = told
         if age_years is not None and row.age_years is not None:
             # PatientAge alone counts completed years, so up to one more is agreement.
             low = age_years - _HEADER_AGE_TOLERANCE_YEARS
             high = age_years + _HEADER_AGE_TOLERANCE_YEARS
             if not low <= row.age_years <= high:
                 yield _fault("warning", place, f"age is {row.age_years:g} here and {age_years:.1f} in the DICOM header")
-        sex = sex_of(header[3])
         if sex is not None and row.sex is not None and sex != row.sex:
             yield _fault("warning", place, f"sex is {row.sex} here and {sex} in the DICOM header")
 
 
-def _first_header(files: Sequence[Path]) -> tuple[str, str, str, str] | None:
-    """PatientAge, birth date, study date and sex of the first DICOM file; None if there is none."""
+def _age_and_sex_of_zip(archive: Path) -> tuple[float | None, str | None] | None:
+    """Age in years and sex as the first image in a zip tells them; None if there is no image."""
+    from agezoo.data.dixon_source import open_zip
+
+    with open_zip(archive, first_only=True) as source:
+        headers = source.scan.headers
+    return (headers[0].age_years, headers[0].sex) if headers else None
+
+
+def _age_and_sex(files: Sequence[Path]) -> tuple[float | None, str | None] | None:
+    """Age in years and sex as the first DICOM file tells them; None if there is none."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
+
+    from agezoo.data.subject_facts import age_at_scan, sex_of
 
     names = ["PatientAge", "PatientBirthDate", "StudyDate", "PatientSex"]
     for file in files[:_TRIES_FOR_A_HEADER]:
@@ -400,7 +414,7 @@ def _first_header(files: Sequence[Path]) -> tuple[str, str, str, str] | None:
         except (InvalidDicomError, OSError, ValueError, EOFError):
             continue
         age, birth, study, sex = (str(header.get(name) or "") for name in names)
-        return age, birth, study, sex
+        return age_at_scan(age, birth, study)[0], sex_of(sex)
     return None
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from tqdm import tqdm
@@ -26,9 +27,11 @@ _KEYWORDS = [
     "AcquisitionContrast",
     "AcquisitionDate",
     "AcquisitionNumber",
+    "AcquisitionTime",
     "BitsAllocated",
     "BitsStored",
     "Columns",
+    "ComplexImageComponent",
     "ContrastBolusAgent",
     "ConvolutionKernel",
     "EchoTime",
@@ -37,9 +40,11 @@ _KEYWORDS = [
     "ImageOrientationPatient",
     "ImagePositionPatient",
     "ImageType",
+    "ImagingFrequency",
     "InversionTime",
     "IssuerOfPatientID",
     "MRAcquisitionType",
+    "MagneticFieldStrength",
     "Manufacturer",
     "Modality",
     "ModalityLUTSequence",
@@ -48,6 +53,7 @@ _KEYWORDS = [
     "PatientAge",
     "PatientBirthDate",
     "PatientID",
+    "PatientPosition",
     "PatientSex",
     "PerFrameFunctionalGroupsSequence",
     "PhotometricInterpretation",
@@ -72,7 +78,11 @@ _KEYWORDS = [
     "SliceThickness",
     "StudyDate",
     "StudyInstanceUID",
+    "TablePosition",
 ]
+# Siemens: owner of the private block, and the table's absolute position.
+_PRIVATE_TAGS = [0x00190010, 0x00191013]
+_TAGS: list[int] = [*(tag for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword))), *_PRIVATE_TAGS]
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
@@ -227,26 +237,41 @@ def scan_headers(files: Sequence[Path], *, progress: bool = False) -> HeaderScan
 def _scan_file(path: Path, scan: HeaderScan) -> None:
     try:
         with path.open("rb", buffering=1 << 16) as stream:
-            start = stream.read(132)
-            has_preamble = start[128:132] == b"DICM"
-            # Old files begin with the data set itself, in practice with group 0008 in little endian.
-            if not (has_preamble or start[:2] == b"\x08\x00") or path.name.upper() == "DICOMDIR":
-                scan.not_dicom.append(path)
-                return
-            stream.seek(0)
-            try:
-                _scan_dataset(path, stream, has_preamble, scan)
-            except OSError:
-                raise
-            except Exception as error:  # a damaged header makes pydicom raise anything from zlib.error to KeyError
-                _logger.debug("header not readable: %s", type(error).__name__)
-                (scan.damaged if has_preamble else scan.not_dicom).append(path)
+            scan_stream(stream, path, scan)
     except OSError as error:
         raise InputError("the file cannot be opened", source=path, found=error.strerror) from error
 
 
+def scan_stream(stream: BinaryIO, path: Path, scan: HeaderScan) -> None:
+    """Add what one open file holds to a scan.
+
+    Parameters
+    ----------
+    stream
+        The file from its beginning; it must be able to seek.
+    path
+        What the file is called: also a name inside an archive.
+    scan
+        Is added to.
+    """
+    start = stream.read(132)
+    has_preamble = start[128:132] == b"DICM"
+    # Old files begin with the data set itself, in practice with group 0008 in little endian.
+    if not (has_preamble or start[:2] == b"\x08\x00") or path.name.upper() == "DICOMDIR":
+        scan.not_dicom.append(path)
+        return
+    stream.seek(0)
+    try:
+        _scan_dataset(path, stream, has_preamble, scan)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged header makes pydicom raise anything from zlib.error to KeyError
+        _logger.debug("header not readable: %s", type(error).__name__)
+        (scan.damaged if has_preamble else scan.not_dicom).append(path)
+
+
 def _scan_dataset(path: Path, stream: BinaryIO, has_preamble: bool, scan: HeaderScan) -> None:
-    dataset = dcmread(stream, stop_before_pixels=True, specific_tags=list(_KEYWORDS), force=not has_preamble)
+    dataset = dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS, force=not has_preamble)
     modality, sop_class = text_of(dataset, "Modality"), text_of(dataset, "SOPClassUID")
     if not sop_class and hasattr(dataset, "file_meta"):
         sop_class = text_of(dataset.file_meta, "MediaStorageSOPClassUID")
@@ -265,7 +290,7 @@ def _scan_dataset(path: Path, stream: BinaryIO, has_preamble: bool, scan: Header
 def _headers_of(dataset: Dataset, path: Path, stream: BinaryIO, sop_class: str) -> list[SliceHeader]:
     syntax = _transfer_syntax(dataset)
     has_pixels, offset = _find_pixels(stream, syntax)
-    file_bytes = os.fstat(stream.fileno()).st_size
+    file_bytes = stream.seek(0, os.SEEK_END)
     age_years, subject_notes = age_at_scan(
         text_of(dataset, "PatientAge"),
         text_of(dataset, "PatientBirthDate"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -27,7 +28,18 @@ class _DoesNotFitInt16(Exception):
     pass
 
 
-def read_stack(headers: Sequence[SliceHeader], *, names: Sequence[str], empty: int = AIR_HU) -> np.ndarray:
+def open_file(header: SliceHeader) -> BinaryIO:
+    """The file that holds a slice."""
+    return header.path.open("rb")
+
+
+def read_stack(
+    headers: Sequence[SliceHeader],
+    *,
+    names: Sequence[str],
+    empty: int = AIR_HU,
+    open_stream: Callable[[SliceHeader], BinaryIO] = open_file,
+) -> np.ndarray:
     """Rescaled pixels of slices that share one matrix size.
 
     Slices without rescale values are taken as they are stored; for CT the series check has refused them before.
@@ -40,6 +52,8 @@ def read_stack(headers: Sequence[SliceHeader], *, names: Sequence[str], empty: i
         What to call each slice's file in an error.
     empty
         What pixels without data (those that hold the padding value) become.
+    open_stream
+        Gives the file of a slice, from its beginning, able to seek; several threads call it.
 
     Returns
     -------
@@ -56,26 +70,33 @@ def read_stack(headers: Sequence[SliceHeader], *, names: Sequence[str], empty: i
     with quiet_pydicom():
         if is_whole:
             try:
-                return _read(headers, names, np.dtype(np.int16), empty)
+                return _read(headers, names, np.dtype(np.int16), empty, open_stream)
             except _DoesNotFitInt16:
                 pass
-        return _read(headers, names, np.dtype(np.float32), empty)
+        return _read(headers, names, np.dtype(np.float32), empty, open_stream)
 
 
 def _is_whole(number: float | None) -> bool:
     return number is None or float(number).is_integer()
 
 
-def _read(headers: Sequence[SliceHeader], names: Sequence[str], dtype: np.dtype, empty: int) -> np.ndarray:
+def _read(
+    headers: Sequence[SliceHeader],
+    names: Sequence[str],
+    dtype: np.dtype,
+    empty: int,
+    open_stream: Callable[[SliceHeader], BinaryIO],
+) -> np.ndarray:
     pixels = headers[0].pixels
     stack = np.empty((len(headers), pixels.rows, pixels.columns), dtype)
-    decoder = _Decoder()
+    decoder = _Decoder(open_stream)
 
     def fill(index: int) -> None:
         header = headers[index]
         target = stack[index]
         if dtype == np.int16 and _can_read_in_place(header.pixels):
-            _read_in_place(header, target, names[index])
+            with open_stream(header) as stream:
+                _read_in_place(stream, header, target, names[index])
             stored = target if header.pixels.is_signed else target.view(np.uint16)
         else:
             stored = decoder.stored_values(header, names[index])
@@ -100,18 +121,24 @@ def _can_read_in_place(pixels: PixelFormat) -> bool:
     )
 
 
-def _read_in_place(header: SliceHeader, target: np.ndarray, name: str) -> None:
-    with header.path.open("rb", buffering=0) as stream:
-        stream.seek(header.pixels.data_offset or 0)
-        if stream.readinto(target.reshape(-1).view(np.uint8)) != target.nbytes:  # type: ignore[arg-type]
-            raise _cut_off(name)
-    _drop_unused_bits(target if header.pixels.is_signed else target.view(np.uint16), header.pixels)
+def _read_in_place(stream: BinaryIO, header: SliceHeader, target: np.ndarray, name: str) -> None:
+    stream.seek(header.pixels.data_offset or 0)
+    if stream.readinto(target.reshape(-1).view(np.uint8)) != target.nbytes:  # type: ignore[attr-defined]
+        raise _cut_off(name)
+    _drop_unused_bits(target if header.pixels.is_signed else target.view(np.uint16), header.pixels, name)
 
 
-def _drop_unused_bits(stored: np.ndarray, pixels: PixelFormat) -> None:
+def _drop_unused_bits(stored: np.ndarray, pixels: PixelFormat, name: str) -> None:
     """Move the stored bits to the low end in place and extend the sign; old files keep overlays in the other bits."""
     unused_above = pixels.bits_allocated - 1 - pixels.high_bit
     unused_below = pixels.high_bit + 1 - pixels.bits_stored
+    if unused_above < 0 or unused_below < 0 or pixels.bits_stored < 1:
+        raise InputError(
+            "the header does not say which bits hold the pixels",
+            source=name,
+            found=f"BitsAllocated {pixels.bits_allocated}, BitsStored {pixels.bits_stored}, HighBit {pixels.high_bit}",
+            remedy="copy or export the file again",
+        )
     if unused_above or unused_below:
         np.left_shift(stored, unused_above, out=stored)
         np.right_shift(stored, unused_above + unused_below, out=stored)
@@ -160,7 +187,8 @@ class _Decoder:
     Keeps the last multi-frame file open, because its frames are asked for one after the other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, open_stream: Callable[[SliceHeader], BinaryIO]) -> None:
+        self._open_stream = open_stream
         self._path: Path | None = None
         self._dataset: Dataset | None = None
 
@@ -168,7 +196,11 @@ class _Decoder:
         """Shape (rows, columns), in a whole-number type of native byte order."""
         pixels = header.pixels
         is_plain = pixels.data_offset is not None
-        stored = _native_values(header, name) if is_plain else self._decoded(header, name)
+        if is_plain:
+            with self._open_stream(header) as stream:
+                stored = _native_values(stream, header, name)
+        else:
+            stored = self._decoded(header, name)
         if stored.shape != (pixels.rows, pixels.columns):
             raise InputError(
                 "the decoded image has another size than its header says",
@@ -182,7 +214,8 @@ class _Decoder:
     def _decoded(self, header: SliceHeader, name: str) -> np.ndarray:
         if self._path != header.path or self._dataset is None:
             try:
-                self._dataset, self._path = dcmread(header.path, force=True), header.path
+                with self._open_stream(header) as stream:
+                    self._dataset, self._path = dcmread(stream, force=True), header.path
             except (EOFError, ValueError, OSError, NotImplementedError) as error:
                 raise _cut_off(name) from error
         if "PixelData" not in self._dataset:
@@ -193,19 +226,18 @@ class _Decoder:
             return _decode_with_gdcm(header, name, error)
 
 
-def _native_values(header: SliceHeader, name: str) -> np.ndarray:
+def _native_values(stream: BinaryIO, header: SliceHeader, name: str) -> np.ndarray:
     pixels = header.pixels
     kind = "i" if pixels.is_signed else "u"
     order = ">" if pixels.transfer_syntax == EXPLICIT_BIG_ENDIAN else "<"
     stored_type = np.dtype(f"{order}{kind}{pixels.bits_allocated // 8}")
-    with header.path.open("rb") as stream:
-        stream.seek(pixels.data_offset or 0)
-        data = stream.read(pixels.frame_bytes)
+    stream.seek(pixels.data_offset or 0)
+    data = stream.read(pixels.frame_bytes)
     if len(data) != pixels.frame_bytes:
         raise _cut_off(name)
     stored = np.frombuffer(data, stored_type).reshape(pixels.rows, pixels.columns)
     stored = stored.astype(stored_type.newbyteorder("="))
-    _drop_unused_bits(stored, pixels)
+    _drop_unused_bits(stored, pixels, name)
     return stored
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from agezoo.data.dicom_headers import SliceHeader, count_of
-from agezoo.data.dicom_pixels import AIR_HU, read_stack
+from agezoo.data.dicom_pixels import AIR_HU, open_file, read_stack
 from agezoo.data.dicom_series import Series
 from agezoo.data.gantry_tilt import shear_along_slices
 from agezoo.data.slice_geometry import StackGeometry
@@ -38,8 +40,16 @@ def scan_facts(series: Series, *, n_slices: int, notes: tuple[str, ...]) -> Scan
     )
 
 
-def load_series(series: Series, geometry: StackGeometry, *, notes: tuple[str, ...], root: Path, source: str) -> Volume:
-    """Read the pixels of a checked series.
+def load_series(
+    series: Series,
+    geometry: StackGeometry,
+    *,
+    notes: tuple[str, ...],
+    root: Path,
+    source: str,
+    open_stream: Callable[[SliceHeader], BinaryIO] = open_file,
+) -> Volume:
+    """Read the pixels of a checked series; files are opened as :func:`agezoo.data.dicom_pixels.read_stack` says.
 
     Returns
     -------
@@ -53,10 +63,11 @@ def load_series(series: Series, geometry: StackGeometry, *, notes: tuple[str, ..
     """
     headers = [series.headers[index] for index in geometry.order]
     if geometry.doubles:
-        _check_doubles(series, geometry, root, source)
+        _check_doubles(series, geometry, root, source, open_stream)
         notes = (*notes, f"{count_of(len(geometry.doubles), 'slice')} stored twice with equal pixels (one copy used)")
     empty = AIR_HU if series.first.modality == "CT" else 0
-    stack = read_stack(headers, empty=empty, names=[_name(header, root, source) for header in headers])
+    names = [_name(header, root, source) for header in headers]
+    stack = read_stack(headers, empty=empty, names=names, open_stream=open_stream)
     n_slices = len(headers)
 
     origin = geometry.origin_mm
@@ -84,10 +95,17 @@ def _name(header: SliceHeader, root: Path, source: str) -> str:
     return source if below == Path() else f"{source}: {below}"
 
 
-def _check_doubles(series: Series, geometry: StackGeometry, root: Path, source: str) -> None:
+def _check_doubles(
+    series: Series,
+    geometry: StackGeometry,
+    root: Path,
+    source: str,
+    open_stream: Callable[[SliceHeader], BinaryIO],
+) -> None:
     for kept, doubled in geometry.doubles:
         pair = [series.headers[kept], series.headers[doubled]]
-        pixels = read_stack(pair, names=[_name(header, root, source) for header in pair])
+        names = [_name(header, root, source) for header in pair]
+        pixels = read_stack(pair, names=names, open_stream=open_stream)
         if not np.array_equal(pixels[0], pixels[1]):
             raise InputError(
                 "two different slices lie at the same place",

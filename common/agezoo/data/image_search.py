@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agezoo.data.body_search import find_bodies
 from agezoo.data.brain_search import FoundBrain, find_brains, name_without_kind
 from agezoo.data.datalist import absolute_path
 from agezoo.data.volume import ScanFacts
@@ -75,7 +76,8 @@ def find_scans(root: str | os.PathLike[str], *, modality: str, reader: str = "vo
     """Every scan under a folder, by path: each NIfTI file and each DICOM study of the modality.
 
     With reader ``"radiograph"``: each DICOM, PNG, JPEG and TIFF image, whatever its modality; those that are no
-    lateral spine have an error. With reader ``"brain"``: what :func:`agezoo.data.brain_search.find_brains` finds.
+    lateral spine have an error. With reader ``"brain"``: what :func:`agezoo.data.brain_search.find_brains` finds; with
+    reader ``"body"``: what :func:`agezoo.data.body_search.find_bodies` finds.
 
     Raises
     ------
@@ -89,6 +91,8 @@ def find_scans(root: str | os.PathLike[str], *, modality: str, reader: str = "vo
         return _radiographs(root)
     if reader == "brain":
         return [brain_scan(brain, root) for brain in find_brains(root, progress=sys.stderr.isatty()).brains]
+    if reader == "body":
+        return _bodies(root)
     scans = []
     may_hold_dicom = False
     for path in sorted(root.rglob("*")):
@@ -143,6 +147,15 @@ def _dicom_scans(root: Path, modality: str) -> list[FoundScan]:
         names = folder.relative_to(root).parts + ((files[0].stem,) if len(files) == 1 else ())
         first = files[0] if files else folder
         scans.append(FoundScan(place, names, study.facts, study.error, first))
+    return scans
+
+
+def _bodies(root: Path) -> list[FoundScan]:
+    scans = []
+    for body in find_bodies(root, progress=sys.stderr.isatty()):
+        files = tuple(absolute_path(file) for file in body.files)
+        names = (*files[0].relative_to(root).parts[:-1], *dict.fromkeys((image_stem(files[0]), body.name)))
+        scans.append(FoundScan(files, names, body.facts, body.error, files[0]))
     return scans
 
 

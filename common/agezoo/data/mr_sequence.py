@@ -9,6 +9,7 @@ echo at most 60 and 10 ms, a magnetisation-prepared one (MPRAGE) an inversion ti
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
@@ -47,6 +48,7 @@ _SPIN_ECHO_T1_MS = (1000.0, 30.0)
 _GRADIENT_ECHO_T1_MS = (60.0, 10.0)
 _PREPARED_T1_INVERSION_MS = (300.0, 1500.0)
 _T2_ECHO_MS = 45.0
+_PROTON_MHZ_PER_TESLA = 42.577
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,18 @@ class MRSequence:
         Whether a volume was excited rather than single slices; None where the header does not tell.
     has_agent
         Whether a contrast agent is named.
+    component
+        DICOM ComplexImageComponent in capitals (``MAGNITUDE``, ``PHASE``, ``REAL``, ``IMAGINARY``), often empty.
+    description_words
+        Words of the series' description alone, in capitals and in order.
+    frequency_mhz
+        Frequency of the imaged protons: ImagingFrequency, or else from the field strength.
+    acquired_s
+        AcquisitionTime in seconds since midnight.
+    table_mm
+        Position of the table along the scanner's axis, by TablePosition or Siemens' private element.
+    patient_position
+        ``HFS``, ``FFS`` ...: which way the patient lay.
     """
 
     words: tuple[str, ...] = field(repr=False)
@@ -76,6 +90,12 @@ class MRSequence:
     echo_ms: float | None
     inversion_ms: float | None
     has_agent: bool
+    component: str = ""
+    description_words: tuple[str, ...] = field(repr=False, default=())
+    frequency_mhz: float | None = None
+    acquired_s: float | None = None
+    table_mm: float | None = None
+    patient_position: str = ""
 
     @property
     def kind(self) -> str:
@@ -146,4 +166,40 @@ def sequence_of(image: Dataset) -> MRSequence:
         echo_ms=number_of(image, "EchoTime"),
         inversion_ms=number_of(image, "InversionTime"),
         has_agent=agent not in {"", "NO", "NONE", "N"} or _names_agent(text, set(words)),
+        component=text_of(image, "ComplexImageComponent").upper(),
+        description_words=tuple(re.findall(r"[A-Z0-9]+", text_of(image, "SeriesDescription").upper())),
+        frequency_mhz=_frequency_mhz(image),
+        acquired_s=_seconds(text_of(image, "AcquisitionTime")),
+        table_mm=_table_mm(image),
+        patient_position=text_of(image, "PatientPosition").upper(),
     )
+
+
+def _frequency_mhz(image: Dataset) -> float | None:
+    stated, field_tesla = number_of(image, "ImagingFrequency"), number_of(image, "MagneticFieldStrength")
+    if stated:
+        return stated
+    # Some writers give gauss.
+    tesla = None if field_tesla is None else field_tesla / 1e4 if field_tesla > 100 else field_tesla
+    return tesla * _PROTON_MHZ_PER_TESLA if tesla else None
+
+
+def _seconds(time: str) -> float | None:
+    match = re.fullmatch(r"(\d{2}):?(\d{2}):?(\d{2}(?:\.\d*)?)", time)
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
+
+
+def _table_mm(image: Dataset) -> float | None:
+    stated = number_of(image, "TablePosition")
+    if stated is not None or (0x0019, 0x1013) not in image:
+        return stated
+    owner = image.get((0x0019, 0x0010))
+    if owner is None or "SIEMENS MR HEADER" not in str(owner.value):
+        return None
+    value = image[0x0019, 0x1013].value
+    if isinstance(value, bytes):
+        value = struct.unpack("<3i", value) if len(value) == 12 else None
+    try:
+        return float(value[2])
+    except (TypeError, ValueError, IndexError):
+        return None

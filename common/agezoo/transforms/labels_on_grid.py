@@ -32,7 +32,7 @@ def labels_on_grid(labels: np.ndarray, affine: np.ndarray, grid_affine: np.ndarr
     same = tuple(labels.shape) == tuple(shape) and np.allclose(affine, grid_affine, atol=1e-3)
     if same:
         return labels.copy()
-    spacing_mm = float(np.linalg.norm(np.asarray(grid_affine)[:3, 0]))
+    spacing_mm = _edges_along(np.asarray(affine, dtype=float), np.asarray(grid_affine, dtype=float))
     result = np.zeros(tuple(shape), dtype=labels.dtype)
     most = np.zeros(tuple(shape), dtype=np.float32)
     # Outside the labels' grid every share is 0, and so is the label.
@@ -42,3 +42,11 @@ def labels_on_grid(labels: np.ndarray, affine: np.ndarray, grid_affine: np.ndarr
         result[wins] = value
         most[wins] = share[wins]
     return result
+
+
+def _edges_along(affine: np.ndarray, grid_affine: np.ndarray) -> list[float]:
+    """Edge of the grid's voxels along each axis of the labels: that of the grid's axis nearest to it."""
+    edges_mm = np.linalg.norm(grid_affine[:3, :3], axis=0)
+    own = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    nearest = np.argmax(np.abs(own.T @ (grid_affine[:3, :3] / edges_mm)), axis=1)
+    return [float(edges_mm[axis]) for axis in nearest]

@@ -10,12 +10,16 @@ from scipy import ndimage
 from agezoo.transforms.brain.template import antialias_sigma
 
 
-def blurred_to(voxels: np.ndarray, affine: np.ndarray, spacing_mm: float) -> np.ndarray:
+def blurred_to(voxels: np.ndarray, affine: np.ndarray, spacing_mm: float | Sequence[float]) -> np.ndarray:
     """Bring a scan to the resolution of larger voxels, on its own grid; float32.
+
+    The voxels' edge may be given for each axis of the scan.
 
     Scans of 0.7 mm and of 2 mm then look alike after sampling, and fine ones do not alias.
     """
-    sigmas = [antialias_sigma(float(edge_mm), spacing_mm) for edge_mm in np.linalg.norm(affine[:3, :3], axis=0)]
+    edges_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    targets_mm = np.broadcast_to(np.asarray(spacing_mm, dtype=float), (3,))
+    sigmas = [antialias_sigma(float(edge), float(target)) for edge, target in zip(edges_mm, targets_mm, strict=True)]
     return ndimage.gaussian_filter(np.asarray(voxels, dtype=np.float32), sigmas, truncate=3)
 
 
