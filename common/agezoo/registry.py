@@ -33,7 +33,8 @@ class BundleFacts:
         ``"ready"`` or ``"planned"``.
     reader
         What one image is: ``"volume"`` (a series of slices or a NIfTI file), ``"brain"`` (such a volume, a T1-weighted
-        MRI of the head or brain) or ``"radiograph"`` (one projection image: a DICOM file, PNG or JPEG).
+        MRI of the head or brain), ``"body"`` (Dixon MR of the whole body in several stations: a zip or folder of DICOM,
+        or NIfTI volumes of water and fat) or ``"radiograph"`` (one projection image: a DICOM file, PNG or JPEG).
     saliency
         Method of the pictures that ``agezoo predict`` writes unless another is asked for.
     further_stages
@@ -89,7 +90,9 @@ BUNDLES: dict[str, BundleFacts] = {
             modalities=("MR",),
             age_range_years=(44.0, 85.0),
             paper="Starck et al., MELBA 2024:029, arXiv 2307.07439",
-            state="planned",
+            state="ready",
+            reader="body",
+            saliency="hires_cam",
         ),
     )
 }

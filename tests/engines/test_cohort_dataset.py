@@ -52,6 +52,20 @@ def test_an_item_holds_image_label_row_and_facts(rows: list[dict[str, Any]]) -> 
     assert item["field_of_view_mm"].tolist() == [300.0, 200.0, 400.0]
 
 
+def test_where_the_grid_lies_in_the_patient_travels_along_and_is_nan_where_unknown(rows: list[dict[str, Any]]) -> None:
+    affine = np.diag([-2.5, 2.5, 3.0, 1.0]).astype(np.float32)
+
+    def placed(data: dict[str, Any]) -> dict[str, Any]:
+        known = {"grid_affine": affine} if data["image"] == rows[0]["image"] else {}
+        return {"image": torch.zeros(1, 4, 4, 4), "image_facts": known}
+
+    loader = DataLoader(CohortDataset(rows[:2], placed), batch_size=2)
+    known, unknown = decollate_batch(next(iter(loader)))
+    np.testing.assert_array_equal(known["grid_affine"], affine)
+    assert unknown["grid_affine"].shape == (4, 4)
+    assert torch.isnan(unknown["grid_affine"]).all()
+
+
 def test_unknown_age_is_nan_and_never_zero(rows: list[dict[str, Any]]) -> None:
     dataset = CohortDataset([{"image": rows[0]["image"]}, {**rows[0], "age_years": None}], preprocessing())
     assert all(math.isnan(float(dataset[i]["label"])) for i in range(2))
@@ -107,6 +121,30 @@ def test_an_edited_file_is_read_again(rows: list[dict[str, Any]], tmp_path: Path
     assert path.stat().st_size != size or path.stat().st_mtime_ns != time
     assert dataset[0]["image"].unique().tolist() == [0.75]
     assert reader_in(dataset).count == 2
+
+
+def test_a_rows_mask_reaches_the_preprocessing_and_its_edits_are_noticed(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    seen: list[str | None] = []
+
+    def masked(data: dict[str, Any]) -> dict[str, Any]:
+        seen.append(data.get("mask"))
+        return {"image": torch.zeros(1, 2, 2)}
+
+    mask = tmp_path / "labels.nii.gz"
+    mask.write_bytes(b"first")
+    with_mask = [{**rows[0], "mask": str(mask)}, {**rows[1], "mask": ""}]
+    dataset = CohortDataset(with_mask, masked, cache_dir=tmp_path / "cache")
+    for _ in range(2):
+        dataset[0], dataset[1]
+    assert seen == [str(mask), None], "the second round comes from the cache"
+    mask.write_bytes(b"another one")
+    dataset[0], dataset[1]
+    assert seen[2:] == [str(mask)]
+    (tmp_path / "labels.json").write_text("{}")
+    dataset[0], dataset[1]
+    assert seen[3:] == [str(mask)], "names of labels count too"
 
 
 def test_an_edit_of_the_same_size_within_a_folder_is_noticed(tmp_path: Path) -> None:

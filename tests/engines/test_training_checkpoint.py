@@ -17,7 +17,7 @@ from tiny_training import Killed, build_training, write_cohort
 from torch import nn
 
 from agezoo.engines.training_checkpoint import bare_network, plain, training_is_complete
-from agezoo.errors import InputError
+from agezoo.errors import InputError, TrainingDivergedError
 from agezoo.networks.weights import describe, load_strictly, read_state_dict
 
 
@@ -250,6 +250,22 @@ def test_complete_means_all_epochs_and_weights_that_fit_their_record(
     (models / "model.pt").write_bytes(content)
     (models / "model.json").unlink()
     assert not training_is_complete(models, 2), "weights without a record"
+
+
+def test_a_diverged_training_ends_and_keeps_the_epoch_before(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    """MONAI's metrics skip ages that are no numbers, so that the error would read 0."""
+    training = build_training(tmp_path, rows, epochs=3)
+
+    def spoil(engine: Any) -> None:
+        if engine.state.epoch == 2:
+            with torch.no_grad():
+                next(training.network.parameters()).fill_(float("nan"))
+
+    training.trainer.add_event_handler(Events.ITERATION_COMPLETED, spoil)
+    with pytest.raises(TrainingDivergedError, match=r"diverged.*no numbers after epoch 2: .*lower the learning rate"):
+        training.run()
+    assert torch.load(tmp_path / "models" / "last.pt", weights_only=True)["epoch"] == 1
+    assert record(tmp_path)["epoch"] == 1
 
 
 def test_only_the_first_rank_writes(

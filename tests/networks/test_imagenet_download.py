@@ -12,7 +12,8 @@ from weights_server import WeightsServer, serving
 from agezoo.cli import main
 from agezoo.errors import InputError, WeightsError
 from agezoo.networks import imagenet_download
-from agezoo.networks.imagenet_download import ImagenetFile, fetch_imagenet, imagenet_file
+from agezoo.networks.hub_file import HubFile, fetch_hub_file
+from agezoo.networks.imagenet_download import imagenet_file
 
 CONTENT = b"stands for eighty megabytes" * 1000
 NAME = f"efficientnet-b4-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
@@ -33,8 +34,8 @@ def server() -> Iterator[WeightsServer]:
 
 
 @pytest.fixture
-def file(server: WeightsServer) -> ImagenetFile:
-    return ImagenetFile.at(f"{server.url}/{NAME}")
+def file(server: WeightsServer) -> HubFile:
+    return HubFile.at(f"{server.url}/{NAME}")
 
 
 def test_spine_age_starts_from_the_b4_file_that_monai_names() -> None:
@@ -52,45 +53,45 @@ def test_a_bundle_without_an_efficientnet_is_refused() -> None:
 @pytest.mark.parametrize("url", ["https://x/resnet18.pth", "https://x/net-12345.pth", "https://x/net-notahash.pth"])
 def test_a_name_without_a_checksum_is_no_file_of_the_hub(url: str) -> None:
     with pytest.raises(ValueError, match="the name holds no checksum"):
-        ImagenetFile.at(url)
+        HubFile.at(url)
 
 
-def test_fetched_whole_to_the_named_file(file: ImagenetFile, tmp_path: Path) -> None:
+def test_fetched_whole_to_the_named_file(file: HubFile, tmp_path: Path) -> None:
     out = tmp_path / "new" / "start.pth"
-    assert fetch_imagenet(file, out, **QUICK) == (out, True)
+    assert fetch_hub_file(file, out, **QUICK) == (out, True)
     assert out.read_bytes() == CONTENT
     assert [path.name for path in out.parent.iterdir()] == ["start.pth"]
 
 
 def test_a_folder_gets_it_under_its_own_name_and_a_second_time_nobody_is_asked(
-    file: ImagenetFile, server: WeightsServer, tmp_path: Path
+    file: HubFile, server: WeightsServer, tmp_path: Path
 ) -> None:
-    assert fetch_imagenet(file, tmp_path, **QUICK) == (tmp_path / NAME, True)
-    assert fetch_imagenet(file, tmp_path, **QUICK) == (tmp_path / NAME, False)
+    assert fetch_hub_file(file, tmp_path, **QUICK) == (tmp_path / NAME, True)
+    assert fetch_hub_file(file, tmp_path, **QUICK) == (tmp_path / NAME, False)
     assert server.asked == [NAME]
 
 
 def test_a_mirror_serves_as_well(server: WeightsServer, tmp_path: Path) -> None:
-    elsewhere = ImagenetFile.at(f"http://monai.invalid/{NAME}")
-    assert fetch_imagenet(elsewhere, tmp_path / "a.pth", url=server.url + "/", **QUICK)[1]
+    elsewhere = HubFile.at(f"http://monai.invalid/{NAME}")
+    assert fetch_hub_file(elsewhere, tmp_path / "a.pth", url=server.url + "/", **QUICK)[1]
     assert (tmp_path / "a.pth").read_bytes() == CONTENT
 
 
-def test_what_else_lies_there_is_not_overwritten(file: ImagenetFile, server: WeightsServer, tmp_path: Path) -> None:
+def test_what_else_lies_there_is_not_overwritten(file: HubFile, server: WeightsServer, tmp_path: Path) -> None:
     out = tmp_path / "mine.pth"
     out.write_bytes(b"my own weights")
     with pytest.raises(InputError, match=r"mine\.pth: another file is there, which is not overwritten"):
-        fetch_imagenet(file, out, **QUICK)
+        fetch_hub_file(file, out, **QUICK)
     assert out.read_bytes() == b"my own weights"
     assert server.asked == []
 
 
-def test_another_content_is_not_kept(file: ImagenetFile, server: WeightsServer, tmp_path: Path) -> None:
+def test_another_content_is_not_kept(file: HubFile, server: WeightsServer, tmp_path: Path) -> None:
     server.content[NAME] = b"<html>please log in</html>"
     with pytest.raises(
         WeightsError, match=r"not the file that MONAI names; it was not kept; found: sha256 \w{64}, 26 b"
     ):
-        fetch_imagenet(file, tmp_path / "start.pth", **QUICK)
+        fetch_hub_file(file, tmp_path / "start.pth", **QUICK)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,28 +103,28 @@ def test_another_content_is_not_kept(file: ImagenetFile, server: WeightsServer, 
     ],
 )
 def test_a_failed_transfer_leaves_nothing(
-    file: ImagenetFile, server: WeightsServer, tmp_path: Path, fault: int | str, message: str
+    file: HubFile, server: WeightsServer, tmp_path: Path, fault: int | str, message: str
 ) -> None:
     server.faults[NAME] = fault
     with pytest.raises(WeightsError, match=message):
-        fetch_imagenet(file, tmp_path / "start.pth", **QUICK)
+        fetch_hub_file(file, tmp_path / "start.pth", **QUICK)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_transfer_that_is_cut_once_is_tried_again(file: ImagenetFile, server: WeightsServer, tmp_path: Path) -> None:
+def test_a_transfer_that_is_cut_once_is_tried_again(file: HubFile, server: WeightsServer, tmp_path: Path) -> None:
     server.faults[NAME] = "cut once"
-    assert fetch_imagenet(file, tmp_path / "start.pth", **QUICK)[1]
+    assert fetch_hub_file(file, tmp_path / "start.pth", **QUICK)[1]
     assert server.asked == [NAME, NAME]
 
 
-def test_a_folder_that_cannot_be_made_is_explained(file: ImagenetFile, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_explained(file: HubFile, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WeightsError, match=r"the weights cannot be read or written.*--out"):
-        fetch_imagenet(file, tmp_path / "file" / "start.pth", **QUICK)
+        fetch_hub_file(file, tmp_path / "file" / "start.pth", **QUICK)
 
 
 def test_the_command_says_how_a_training_starts_from_the_file(
-    file: ImagenetFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    file: HubFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(imagenet_download, "imagenet_file", lambda bundle: file)
     out = tmp_path / "b4.pth"

@@ -26,6 +26,7 @@ from agezoo.networks.weights import (
     ensemble_sha256,
     file_sha256,
     read_state_dict,
+    recorded_number,
     recorded_settings,
     save_weights,
 )
@@ -288,9 +289,17 @@ def test_members_outside_the_folder_of_their_record_are_refused(
 def test_settings_of_a_record_are_numbers_and_never_code(install: Callable[..., WeightsFile]) -> None:
     assert recorded_settings(install("a.pt", overrides={"trunk_width": 16})) == {"trunk_width": 16}
     assert recorded_settings(install("b.pt")) == {}
-    for value in ("$__import__('os').system('true')", "@network", [16], None):
+    assert recorded_settings(install("r.pt", overrides={"regions": [4, 7]})) == {"regions": [4, 7]}
+    for value in ("$__import__('os').system('true')", "@network", ["@network"], [[16]], None):
         with pytest.raises(WeightsError, match=r"c\.json: setting 'trunk_width' .* is not a number"):
             recorded_settings(install("c.pt", overrides={"trunk_width": value}))
+
+
+def test_a_list_is_no_number_where_a_record_needs_one(install: Callable[..., WeightsFile]) -> None:
+    assert recorded_number(install("a.pt", overrides={"spacing_mm": 3}), "spacing_mm", 2.0) == 3.0
+    assert recorded_number(install("b.pt"), "spacing_mm", 2.0) == 2.0
+    with pytest.raises(WeightsError, match=r"c\.json: setting 'spacing_mm' .* is a list.*\[3\]"):
+        recorded_number(install("c.pt", overrides={"spacing_mm": [3]}), "spacing_mm", 2.0)
 
 
 def test_checksum_and_origin_of_an_ensemble() -> None:

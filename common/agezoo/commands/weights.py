@@ -10,12 +10,13 @@ from agezoo.commands.arguments import add_bundle, add_verb
 from agezoo.errors import WeightsError
 
 if TYPE_CHECKING:
+    from agezoo.networks.hub_file import HubFile
     from agezoo.networks.weights_inventory import WeightsEntry
     from agezoo.networks.weights_place import Installation
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb with its five actions."""
+    """Add the verb with its six actions."""
     parser = add_verb(
         verbs,
         "weights",
@@ -28,7 +29,8 @@ def add_parser(verbs: Any) -> None:
         "  agezoo weights import brain_tsan STAGE1 STAGE2\n"
         "  agezoo weights list ct_age\n"
         "  agezoo weights verify ct_age\n"
-        "  agezoo weights imagenet spine_age --out efficientnet-b4.pth",
+        "  agezoo weights imagenet spine_age --out efficientnet-b4.pth\n"
+        "  agezoo weights kinetics wholebody_mr --out r3d_18.pth",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
@@ -64,13 +66,14 @@ def add_parser(verbs: Any) -> None:
     )
     verify.set_defaults(run=run_verify)
 
-    imagenet = actions.add_parser(
-        "imagenet", help="download the ImageNet weights that a training can start from (setting pretrained)"
-    )
-    add_bundle(imagenet)
-    imagenet.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, or a folder for it")
-    imagenet.add_argument("--url", metavar="BASE", help="folder of a mirror that holds the file under the same name")
-    imagenet.set_defaults(run=run_imagenet)
+    for action, name, run in (("imagenet", "ImageNet", run_imagenet), ("kinetics", "Kinetics-400", run_kinetics)):
+        start = actions.add_parser(
+            action, help=f"download the {name} weights that a training can start from (setting pretrained)"
+        )
+        add_bundle(start)
+        start.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, or a folder for it")
+        start.add_argument("--url", metavar="BASE", help="folder of a mirror that holds the file under the same name")
+        start.set_defaults(run=run)
 
 
 def run_fetch(args: argparse.Namespace) -> int:
@@ -141,9 +144,22 @@ def run_verify(args: argparse.Namespace) -> int:
 
 def run_imagenet(args: argparse.Namespace) -> int:
     """Fetch and say how a training starts from the file."""
-    from agezoo.networks.imagenet_download import fetch_imagenet, imagenet_file
+    from agezoo.networks.imagenet_download import imagenet_file
 
-    path, fetched = fetch_imagenet(imagenet_file(args.bundle), args.out, url=args.url)
+    return _fetch_start(imagenet_file(args.bundle), args)
+
+
+def run_kinetics(args: argparse.Namespace) -> int:
+    """Fetch and say how a training starts from the file."""
+    from agezoo.networks.kinetics import kinetics_file
+
+    return _fetch_start(kinetics_file(args.bundle), args)
+
+
+def _fetch_start(file: HubFile, args: argparse.Namespace) -> int:
+    from agezoo.networks.hub_file import fetch_hub_file
+
+    path, fetched = fetch_hub_file(file, args.out, url=args.url)
     print(f"fetched and checked: {path}" if fetched else f"already there and unaltered: {path}")
     print(f"start a training from it with --pretrained {path}")
     return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ignite.engine import Engine
+from monai.handlers import LrScheduleHandler
+from torch.optim.lr_scheduler import LRScheduler
 
 
 class AsHandler:
@@ -15,11 +17,12 @@ class AsHandler:
     Parameters
     ----------
     part
-        Anything with a method ``attach(engine)``.
+        Anything with a method ``attach(engine)``, or a schedule of PyTorch or MONAI, which then takes a step per epoch.
     """
 
     def __init__(self, part: Any) -> None:
-        self.part = part
+        is_schedule = isinstance(part, LRScheduler)
+        self.part = LrScheduleHandler(part, print_lr=False) if is_schedule else part
 
     def attach(self, engine: Engine) -> None:
         """Attach the part to an engine."""

@@ -31,9 +31,9 @@ class CohortDataset(Dataset):
     :func:`sex_one_hot`), ``row`` (index into `data`), ``error`` (empty, or why there is no image) and the short facts
     that preprocessing added.
 
-    Preprocessing is deterministic and may be cached on disk; the cache key is made of the image's files (name, size,
-    time of change), of the transforms with their settings and of the package's version, so an edited scan or another
-    recipe is never served an old projection.
+    Preprocessing is deterministic and may be cached on disk; the cache key is made of the files of the image and of its
+    mask (name, size, time of change), of the transforms with their settings and of the package's version, so an edited
+    scan or another recipe is never served an old projection.
     Augmentation draws from a generator seeded by (seed, epoch, row): the same run gives the same images however many
     workers there are and also when it was killed and resumed.
 
@@ -42,7 +42,8 @@ class CohortDataset(Dataset):
     data
         Rows as :func:`agezoo.data.datalist_rows` returns them.
     preprocessing
-        Deterministic dictionary transform from ``{"image": path}`` to at least ``{"image": tensor}``.
+        Deterministic dictionary transform from ``{"image": path}``, and ``"mask"``: path of the label volume where the
+        row names one, to at least ``{"image": tensor}``.
     augmentation
         Random dictionary transform on the preprocessed item, or ``None``.
     cache_dir
@@ -122,8 +123,12 @@ class CohortDataset(Dataset):
     def _cached(self, row: Mapping[str, Any], cache_dir: Path) -> dict[str, Any]:
         # MONAI's PersistentDataset is not used: it keeps nothing for a nested Compose, fails for ever on a file that a
         # kill cut short, and hides the user's error.
-        kind = image_kind(row)
-        path = cache_dir / f"{image_fingerprint(row['image'], self._version + (f' {kind}' if kind else ''))}.pt"
+        kind, mask = image_kind(row), str(row.get("mask") or "")
+        version = self._version + (f" {kind}" if kind else "")
+        if mask:
+            # The labels' names stand in a file beside it.
+            version += f" {image_fingerprint([mask, Path(mask).parent / 'labels.json'], '')}"
+        path = cache_dir / f"{image_fingerprint(row['image'], version)}.pt"
         if path.is_file():
             try:
                 kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -137,7 +142,8 @@ class CohortDataset(Dataset):
 
     def _prepare(self, row: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return self._preprocessing({"image": row["image"], "modality": image_kind(row)})
+            mask = {"mask": str(row["mask"])} if row.get("mask") else {}
+            return self._preprocessing({"image": row["image"], "modality": image_kind(row), **mask})
         except RuntimeError as error:
             # MONAI wraps what a transform raises; the user's message is inside.
             users = user_error(error)
@@ -217,6 +223,7 @@ def _facts(prepared: Mapping[str, Any]) -> dict[str, Any]:
     """The plain facts that travel with an image; always the same keys, so that batches collate."""
     facts = prepared.get("image_facts") or {}
     extent, placement = facts.get("field_of_view_mm"), facts.get("canvas")
+    grid_affine = facts.get("grid_affine")
     return {
         "header_age_years": float(facts.get("age_years", math.nan)),
         "header_sex": str(facts.get("sex", "")),
@@ -226,4 +233,7 @@ def _facts(prepared: Mapping[str, Any]) -> dict[str, Any]:
         "registration_overlap": float(facts.get("registration_overlap", math.nan)),
         "registration_correlation": float(facts.get("registration_correlation", math.nan)),
         "canvas": torch.as_tensor(CanvasPlacement.unknown() if placement is None else placement, dtype=torch.float32),
+        "grid_affine": torch.full((4, 4), math.nan)
+        if grid_affine is None
+        else torch.as_tensor(grid_affine, dtype=torch.float32),
     }

@@ -15,7 +15,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from agezoo.engines.progress import torch_rank
-from agezoo.errors import InputError
+from agezoo.errors import InputError, TrainingDivergedError
 from agezoo.networks.standardised_head import deployed_state_dict
 from agezoo.networks.weights import describe, save_weights
 
@@ -35,7 +35,8 @@ class TrainingCheckpoint:
     folder
         Where the files go.
     network, optimizer, lr_scheduler
-        What is trained.
+        What is trained. When its weights are no longer finite, :class:`agezoo.errors.TrainingDivergedError` ends the
+        training.
     evaluator
         The validation engine, whose key metric decides ``keep="best"``.
     record
@@ -152,6 +153,7 @@ class TrainingCheckpoint:
 
     def _epoch_completed(self, engine: Engine) -> None:
         epoch = int(engine.state.epoch)
+        self._must_be_finite(epoch)
         value = self._validated_value(epoch)
         better = value is not None and (
             self.best_value is None or (value < self.best_value if self.lower_is_better else value > self.best_value)
@@ -168,6 +170,19 @@ class TrainingCheckpoint:
                 logger.warning("validation never gave a number to choose by; the last epoch's weights are kept")
             self._save_model(epoch, value, "last")
         self._save_last(engine, epoch)
+
+    def _must_be_finite(self, epoch: int) -> None:
+        """Raise when the weights are no numbers any more; what was written before stays."""
+        bad = [name for name, values in bare_network(self.network).named_parameters() if not values.isfinite().all()]
+        if bad:
+            raise TrainingDivergedError(
+                "the training has diverged",
+                source=self.folder,
+                found=f"weights that are infinite or no numbers after epoch {epoch}: {', '.join(bad[:3])}",
+                expected="finite weights",
+                remedy="lower the learning rate and look for absurd values in images and ages; "
+                "the checkpoint of the epoch before is kept",
+            )
 
     def _validated_value(self, epoch: int) -> float | None:
         """The key metric, when validation ran in this epoch."""

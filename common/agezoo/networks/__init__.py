@@ -18,5 +18,7 @@ __getattr__, __all__ = lazy_names(
         "brain_age_network": "tsan",
         "fuse": "fused_brain",
         "start_brain_stage": "brain_start",
+        "WholeBodyResNet": "whole_body_resnet",
+        "start_whole_body": "kinetics_start",
     },
 )

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from agezoo.errors import WeightsError
-from agezoo.networks.weights import WeightsFile, describe, open_safely, recorded_settings
+from agezoo.networks.weights import WeightsFile, describe, open_safely, recorded_number, recorded_settings
 from agezoo.networks.weights_conversion import bare_state_dict
 
 PUBLISHED_SPACING_MM = 2.0
@@ -156,7 +156,7 @@ def _together(parts: Sequence[StageFile]) -> BrainWeights:
 
 def _settings(parts: Sequence[StageFile], stages: int) -> Mapping[str, float]:
     """Settings of the bundle's config that fit the files; shapes do not tell the grid, so a record may, else 2 mm."""
-    spacings = {float(recorded_settings(part.file).get("spacing_mm", PUBLISHED_SPACING_MM)) for part in parts}
+    spacings = {recorded_number(part.file, "spacing_mm", PUBLISHED_SPACING_MM) for part in parts}
     if len(spacings) > 1:
         raise WeightsError(
             "the two stages were trained on different grids",

@@ -70,7 +70,7 @@ def start_brain_stage(
     if start_from:
         load_strictly(network, describe(start_from).path)
         return network.freeze_first_stage() if isinstance(network, TSAN) else network
-    mean, sd = _mean_and_sd(ages_years)
+    mean, sd = mean_and_sd(ages_years)
     if isinstance(network, ScaleDense):
         network.apply(_draw)
         if len(ages_years):
@@ -105,7 +105,8 @@ def _draw(layer: nn.Module) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _mean_and_sd(ages_years: Sequence[float]) -> tuple[float, float]:
+def mean_and_sd(ages_years: Sequence[float]) -> tuple[float, float]:
+    """Mean and SD (1 year at least) of ages in years, 0 and 1 of none; an unknown age is an :class:`InputError`."""
     ages = torch.as_tensor([float(age) for age in ages_years], dtype=torch.float64)
     if not bool(ages.isfinite().all()):
         raise InputError(

@@ -1,55 +1,15 @@
-"""Fetching the ImageNet file that MONAI itself names for an EfficientNet."""
+"""The ImageNet file that MONAI itself names for an EfficientNet."""
 
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
-from pathlib import Path
 
-from agezoo.data.atomic import written_atomically
-from agezoo.errors import InputError, WeightsError
-from agezoo.networks.weights import file_sha256
-from agezoo.networks.weights_download import download
-from agezoo.networks.weights_place import disk_errors_explained
+from agezoo.errors import WeightsError
+from agezoo.networks.hub_file import HubFile
 from agezoo.registry import bundle_root
 
 
-@dataclass(frozen=True)
-class ImagenetFile:
-    """A file on the web, named by the hub's convention: the end of its name is the beginning of its sha256.
-
-    Attributes
-    ----------
-    url
-        Its address.
-    name
-        Its name.
-    sha256_start
-        First digits of its checksum.
-    """
-
-    url: str
-    name: str
-    sha256_start: str
-
-    @classmethod
-    def at(cls, url: str) -> ImagenetFile:
-        """The file at an address.
-
-        Raises
-        ------
-        ValueError
-            If its name holds no checksum.
-        """
-        name = url.rsplit("/", 1)[-1]
-        match = re.search(r"-([0-9a-f]{8,})\.pth?$", name)
-        if match is None:
-            raise ValueError(f"{url}: the name holds no checksum")
-        return cls(url, name, match[1])
-
-
-def imagenet_file(bundle: str) -> ImagenetFile:
+def imagenet_file(bundle: str) -> HubFile:
     """The file for a bundle's trunk, from the address that MONAI has for it.
 
     Raises
@@ -68,59 +28,4 @@ def imagenet_file(bundle: str) -> ImagenetFile:
             found=bundle,
             expected="a bundle whose train.json has an EfficientNet's variant, such as spine_age",
         )
-    return ImagenetFile.at(url)
-
-
-def fetch_imagenet(
-    file: ImagenetFile,
-    out: str | Path,
-    *,
-    url: str | None = None,
-    progress: bool = True,
-    timeout_s: float = 30.0,
-    pause_s: float = 2.0,
-) -> tuple[Path, bool]:
-    """Download an ImageNet file to `out`, authenticate it by its checksum; give its path and whether it was fetched.
-
-    A file that is there already and is the right one is left alone.
-
-    Parameters
-    ----------
-    file
-        What to fetch.
-    out
-        The file to write; a folder gets it under its own name.
-    url
-        Folder of a mirror that holds the file under the same name.
-    progress, timeout_s, pause_s
-        See :func:`agezoo.networks.weights_download.download`.
-
-    Raises
-    ------
-    InputError
-        If something else lies at `out`.
-    WeightsError
-        If the file cannot be fetched or is another; nothing is then left at `out`.
-    """
-    out = Path(out)
-    out = out / file.name if out.is_dir() else out
-    if out.exists():
-        if out.is_file() and file_sha256(out).startswith(file.sha256_start):
-            return out, False
-        raise InputError("another file is there, which is not overwritten", source=out, remedy="choose another --out")
-    address = f"{url.rstrip('/')}/{file.name}" if url else file.url
-    with disk_errors_explained(out.parent):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with written_atomically(out) as temporary:
-            by_hand = f"download {file.url} with a browser, on any computer, and name it in the setting pretrained"
-            download(address, temporary, by_hand=by_hand, timeout_s=timeout_s, pause_s=pause_s, progress=progress)
-            found = file_sha256(temporary)
-            if not found.startswith(file.sha256_start):
-                raise WeightsError(
-                    "this is not the file that MONAI names; it was not kept",
-                    source=address,
-                    found=f"sha256 {found}, {temporary.stat().st_size} bytes",
-                    expected=f"a sha256 that begins with {file.sha256_start}",
-                    remedy=f"try again, as a proxy may have answered with a page of its own; or {by_hand}",
-                )
-    return out, True
+    return HubFile.at(url)

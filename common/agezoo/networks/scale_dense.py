@@ -156,7 +156,7 @@ class ScaleTrunk(nn.Module):
             if torch.jit.is_scripting() or not (self.checkpointing and self.training and torch.is_grad_enabled()):
                 maps = block(maps)
             else:
-                maps = _checkpointed(block, maps)
+                maps = checkpointed(block, maps)
         return maps.mean(dim=(2, 3, 4))
 
     @torch.jit.unused
@@ -249,7 +249,9 @@ def first_column(output: Tensor, columns: int) -> Tensor:
     return ages if ages.ndim == 1 else ages.mean(dim=1)
 
 
-def _checkpointed(block: nn.Module, maps: Tensor) -> Tensor:
+def checkpointed(block: nn.Module, maps: Tensor) -> Tensor:
+    """A block's output, whose inner maps are computed a second time on the way back; same numbers, less memory."""
+
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _running_averages_kept(block)
 

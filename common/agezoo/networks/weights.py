@@ -252,25 +252,44 @@ def _ways_to_published(root: Path) -> str:
     return ""
 
 
-def recorded_settings(weights: WeightsFile) -> dict[str, float]:
+def recorded_settings(weights: WeightsFile) -> dict[str, float | list[float]]:
     """The settings of the network's layout that weights were trained with, from the record beside them.
 
     Raises
     ------
     WeightsError
-        If one is not a number: MONAI would run a text that starts with ``$`` as code, and records come with weights
-        from elsewhere.
+        If one is not a number or a list of numbers: MONAI would run a text that starts with ``$`` as code, and records
+        come with weights from elsewhere.
     """
     settings = dict(weights.record.get("overrides", {}))
     for name, value in settings.items():
-        if not isinstance(value, int | float):
+        if not all(isinstance(each, int | float) for each in (value if isinstance(value, list) else [value])):
             raise WeightsError(
-                f"setting {name!r} in the record of the weights is not a number",
+                f"setting {name!r} in the record of the weights is not a number or a list of numbers",
                 source=weights.path.with_suffix(".json"),
                 found=repr(value),
                 remedy="do not use weights whose record you cannot explain",
             )
     return settings
+
+
+def recorded_number(weights: WeightsFile, name: str, default: float) -> float:
+    """One recorded setting that has to be a number; `default` where the record has none.
+
+    Raises
+    ------
+    WeightsError
+        If it is a list, or nothing that :func:`recorded_settings` lets pass.
+    """
+    value = recorded_settings(weights).get(name, default)
+    if isinstance(value, list):
+        raise WeightsError(
+            f"setting {name!r} in the record of the weights is a list",
+            source=weights.path.with_suffix(".json"),
+            found=repr(value),
+            expected="a number",
+        )
+    return float(value)
 
 
 def ensemble_sha256(files: Sequence[WeightsFile]) -> str:

@@ -38,7 +38,7 @@ def bare_state_dict(content: Any, source: Path) -> dict[str, Tensor]:
     return state
 
 
-def configured_network(root: str | Path, settings: Mapping[str, float]) -> nn.Module:
+def configured_network(root: str | Path, settings: Mapping[str, float | list[float]]) -> nn.Module:
     """The network that the bundle's train.json defines under `settings`, with random weights."""
     from monai.bundle import ConfigParser
 
