@@ -22,14 +22,17 @@ def add_parser(verbs: Any) -> None:
         "chronological one plus an individual deviation; both, and masks of the regions that carry age, are written\n"
         "beside them. A cohort that is already there is completed or kept. Ages learnt from phantoms mean nothing\n"
         "for real people.\n\n"
-        "  ct_age     torso CT series\n"
-        "  spine_age  lateral spine radiographs and, of other people, DXA vertebral fracture assessment images, with\n"
-        "             follow-up (fractures, death) whose hazards depend on the deviation\n"
-        "  brain_tsan T1 heads as a BIDS data set, of controls and of patients (MCI, AD) with larger deviations; or,\n"
-        "             with --space mni, brains as after extraction and registration to MNI152",
+        "  ct_age        torso CT series\n"
+        "  spine_age     lateral spine radiographs and, of other people, DXA vertebral fracture assessment images,\n"
+        "                with follow-up (fractures, death) whose hazards depend on the deviation\n"
+        "  brain_tsan    T1 heads as a BIDS data set, of controls and of patients (MCI, AD) with larger\n"
+        "                deviations; or, with --space mni, brains as after extraction and registration to MNI152\n"
+        "  wholebody_mr  neck-to-knee Dixon MR as zips of DICOM: six stations of four contrasts, a few with water and\n"
+        "                fat swapped, with labels of the organs and the share of the ageing that each carries",
         "  agezoo phantom ct_age --subjects 80 --out cohort --seed 0\n"
         "  agezoo phantom spine_age --subjects 200 --vfa-subjects 100 --out cohort --seed 0\n"
-        "  agezoo phantom brain_tsan --subjects 120 --out cohort --seed 0",
+        "  agezoo phantom brain_tsan --subjects 120 --out cohort --seed 0\n"
+        "  agezoo phantom wholebody_mr --subjects 40 --quick --out cohort --seed 0",
     )
     parser.add_argument("bundle", choices=list(_WRITERS), metavar="BUNDLE", help=f"one of: {', '.join(_WRITERS)}")
     parser.add_argument("--subjects", type=int, default=80, help="number of people, test rows included (default 80)")
@@ -44,6 +47,12 @@ def add_parser(verbs: Any) -> None:
         choices=("head", "mni"),
         default=None,
         help="brain_tsan: whole heads (default), or brains in MNI space at 2 mm",
+    )
+    parser.add_argument(
+        "--swap-fraction",
+        type=float,
+        default=None,
+        help="wholebody_mr: share of the people with water and fat swapped in one or two stations (default 0.02)",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the cohort")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same cohort (default 0)")
@@ -81,14 +90,14 @@ def _common(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _write_ct(args: argparse.Namespace) -> Path:
-    _refuse("ct_age", args, "vfa_subjects", "space")
+    _refuse("ct_age", args, "vfa_subjects", "space", "swap_fraction")
     from agezoo.phantoms.ct_cohort import ensure_ct_cohort
 
     return ensure_ct_cohort(args.out, **_common(args))
 
 
 def _write_spine(args: argparse.Namespace) -> Path:
-    _refuse("spine_age", args, "space")
+    _refuse("spine_age", args, "space", "swap_fraction")
     from agezoo.phantoms.spine_cohort import ensure_spine_cohort
 
     vfa = args.subjects // 2 if args.vfa_subjects is None else args.vfa_subjects
@@ -96,14 +105,23 @@ def _write_spine(args: argparse.Namespace) -> Path:
 
 
 def _write_brain(args: argparse.Namespace) -> Path:
-    _refuse("brain_tsan", args, "vfa_subjects")
+    _refuse("brain_tsan", args, "vfa_subjects", "swap_fraction")
     from agezoo.phantoms.brain_cohort import ensure_brain_cohort
 
     return ensure_brain_cohort(args.out, space=args.space or "head", **_common(args))
+
+
+def _write_body(args: argparse.Namespace) -> Path:
+    _refuse("wholebody_mr", args, "vfa_subjects", "space")
+    from agezoo.phantoms.body_cohort import ensure_body_cohort
+
+    swap = 0.02 if args.swap_fraction is None else args.swap_fraction
+    return ensure_body_cohort(args.out, swap_fraction=swap, **_common(args))
 
 
 _WRITERS: dict[str, Callable[[argparse.Namespace], Path]] = {
     "ct_age": _write_ct,
     "spine_age": _write_spine,
     "brain_tsan": _write_brain,
+    "wholebody_mr": _write_body,
 }

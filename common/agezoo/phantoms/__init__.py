@@ -31,5 +31,9 @@ __getattr__, __all__ = lazy_names(
         "BrainCohortParameters": "brain_plan",
         "plan_brain_cohort": "brain_plan",
         "write_brain_cohort": "brain_cohort",
+        "BodyCohortParameters": "body_plan",
+        "plan_body_cohort": "body_plan",
+        "ensure_body_cohort": "body_cohort",
+        "write_body_cohort": "body_cohort",
     },
 )
