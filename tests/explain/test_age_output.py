@@ -21,6 +21,8 @@ GAUSSIAN = torch.tensor([[61.0, 1.5], [42.0, 0.5]])
         (torch.tensor([61.0, 42.0]), [61.0, 42.0]),
         # Two members: (61 + 65) / 2 and (42 + 38) / 2.
         (torch.stack([GAUSSIAN, torch.tensor([[65.0, 1.0], [38.0, 1.0]])], dim=1), [63.0, 40.0]),
+        # Two members that emit one age each.
+        (torch.tensor([[[61.0], [65.0]], [[42.0], [38.0]]]), [63.0, 40.0]),
         ((GAUSSIAN, "features"), [61.0, 42.0]),
         ({"features": None, "mean": GAUSSIAN}, [61.0, 42.0]),
     ],

@@ -12,9 +12,10 @@ from torch import nn
 
 from agezoo.errors import InputError, MissingExtraError
 from agezoo.explain.age_output import expected_age
-from agezoo.explain.attribution import METHODS, SIGNED_METHODS, explain
+from agezoo.explain.attribution import METHODS, SIGNED_METHODS, explain, map_cells
 from agezoo.explain.captum_methods import CAPTUM_METHODS, captum_map
 from agezoo.explain.localisation import energy_inside
+from agezoo.networks import WholeBodyResNet
 from agezoo.networks.age_ensemble import AgeEnsemble
 
 FINDERS = [name for name in METHODS if name != "score_cam_published"]
@@ -30,6 +31,15 @@ def test_unsigned_map_finds_the_planted_quarter(image_2d, method, slope):
     assert saliency.min() >= 0
     assert saliency.max() == 1
     assert energy_inside(saliency, quarter((32, 32), 3)) > 0.85
+
+
+def test_cells_are_those_of_the_layer_that_a_method_looks_at():
+    network, image = WholeBodyResNet(stem_channels=2).eval(), torch.zeros(1, 1, 32, 32, 32)
+    assert map_cells(network, image, "gradcam") == (8, 16, 16)
+    assert map_cells(AgeEnsemble([network, network]), image, "hires_cam") == (2, 4, 4)
+    assert map_cells(network, image, "score_cam", layer="backbone.stem") == (1, 2, 2)
+    assert map_cells(network, image, "integrated_gradients") == (1, 1, 1)
+    assert map_cells(network, image, "occlusion") is None
 
 
 @pytest.mark.parametrize("method", sorted(SIGNED_METHODS))

@@ -8,6 +8,7 @@ from planted import small_conv_net
 from agezoo.explain.attribution import METHODS, explain
 from agezoo.explain.captum_methods import CAPTUM_METHODS
 from agezoo.explain.effort import expected_seconds, passes
+from agezoo.explain.gradient_cams import GRADIENT_CAMS
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -20,7 +21,7 @@ def test_passes_are_those_that_a_method_takes(image_2d, method):
     explain(network, image_2d, method)
     told = passes(method, maps=12, image_shape=(32, 32))
     # A gradient counts as two passes more; every image in a batch counts.
-    weight = 1 if method.startswith(("score_cam", "occlusion")) or method in ("grad_cam", "hires_cam") else 3
+    weight = 1 if method.startswith(("score_cam", "occlusion")) or method in GRADIENT_CAMS else 3
     # Score-CAM asks a few times more to check its fast copy, and SmoothGrad and others once for the shape.
     assert sum(asked) * weight * 0.6 <= told <= sum(asked) * weight
 

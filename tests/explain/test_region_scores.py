@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from agezoo.explain.region_scores import ALL_REGIONS, CaseRegions, random_scores, region_scores
 
@@ -54,3 +55,11 @@ def test_random_maps_get_the_area_share():
     scores = random_scores(CaseRegions.of({"a": region}, patient, tolerance_voxels=0), coarse_shape=(14, 14), seed=3)
     assert scores["a"]["area_share"] == pytest.approx(50 * 30 / (112 * 90))
     assert scores["a"]["energy_inside"] == pytest.approx(scores["a"]["area_share"], rel=0.1)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.9, 2.5, 40.0])
+def test_places_near_a_region_are_those_of_the_whole_image(tolerance):
+    region = np.zeros((12, 9, 30), dtype=bool)
+    region[0, 2, 20:23] = region[5, 8, 4] = True
+    regions = CaseRegions.of({"a": region}, np.ones_like(region), tolerance_voxels=tolerance)
+    np.testing.assert_array_equal(regions.near["a"], ndimage.distance_transform_edt(~region) <= tolerance)

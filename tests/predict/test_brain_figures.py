@@ -139,5 +139,5 @@ def test_a_volume_that_is_not_in_mni_space_is_drawn_but_leaves_no_map(
 
 
 def test_maps_of_cts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="those of brains lie in MNI space"):
+    with pytest.raises(InputError, match="maps are written of radiographs, brains"):
         predict_rows("ct_age", [], tmp_path, weights=[SimpleNamespace(record={}, path=tmp_path)], save_maps=True)

@@ -28,9 +28,11 @@ def write_localisation_page(
         Captions and paths of PNG pictures.
     """
     summary = {(row["network"], row["method"], row["region"]): row for row in content["summary"]}
-    whole = {key[:2]: row for key, row in summary.items() if key[2] == WHOLE}
+    # Of whole bodies the labels fill all of the patient, so that another union of regions tells more.
+    told = content.get("told_region", WHOLE)
+    whole = {key[:2]: row for key, row in summary.items() if key[2] == told}
     methods = [method for network, method in whole if network == TRAINED]
-    regions = list(dict.fromkeys(region for _, _, region in summary if region != WHOLE))
+    regions = list(dict.fromkeys(region for _, _, region in summary if region not in (WHOLE, told)))
     page = (
         page_environment()
         .get_template("localisation_page.html.j2")
@@ -40,6 +42,7 @@ def write_localisation_page(
             controls=[method for network, method in whole if network == "none"],
             regions=regions,
             whole=whole,
+            together="all regions" if told == WHOLE else str(told).replace("_", " "),
             summary=summary,
             phantom=content["weights_origin"] == "phantom",
             gallery=[(caption, _embedded(picture)) for caption, picture in gallery],

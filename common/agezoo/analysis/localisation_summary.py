@@ -64,16 +64,16 @@ def summarise_localisation(table: pd.DataFrame, *, n_bootstrap: int = 2000, seed
 
 
 def compare_with(
-    table: pd.DataFrame, reference: str, *, n_bootstrap: int = 2000, seed: int = 0
+    table: pd.DataFrame, reference: str, *, region: str = WHOLE, n_bootstrap: int = 2000, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """How much more energy inside all regions each method has than one of them, case by case, trained network.
+    """How much more energy inside a region each method has than one of them, case by case, trained network.
 
     Returns
     -------
     dict
         Method -> ``value`` (mean difference) and ``interval`` (95 %, by subject); empty if the reference is absent.
     """
-    rows = table[(table["network"] == TRAINED) & (table["region"] == WHOLE)]
+    rows = table[(table["network"] == TRAINED) & (table["region"] == region)]
     wide = rows.pivot(index=["subject_id", "session"], columns="method", values="energy_inside")
     if reference not in wide:
         return {}
@@ -87,12 +87,12 @@ def compare_with(
     return {name: {"value": estimates[name], "interval": intervals[name]} for name in methods}
 
 
-def best_methods(summary: list[dict[str, Any]]) -> dict[str, str]:
-    """The trained network's method with the most energy inside all regions, and that with the most pointing hits.
+def best_methods(summary: list[dict[str, Any]], *, region: str = WHOLE) -> dict[str, str]:
+    """The trained network's method with the most energy inside a region, and that with the most pointing hits.
 
     Equal pointing hits are told apart by the energy.
     """
-    rows = [row for row in summary if row["network"] == TRAINED and row["region"] == WHOLE]
+    rows = [row for row in summary if row["network"] == TRAINED and row["region"] == region]
     if not rows:
         return {}
     energy = {row["method"]: row["energy_inside"]["value"] for row in rows}

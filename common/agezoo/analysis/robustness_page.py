@@ -32,6 +32,11 @@ _SHOWN = {
         "The network's view of one image",
         "The whole canvas is shown, with the black that fills it up; left and right are as stored.",
     ),
+    "body": (
+        "Coronal and sagittal slice of one body",
+        "Always the middle slices of the grid. Radiological view: the patient's left at the viewer's right; 2.5 SD "
+        "below the body's mean are nearly black, 2.5 SD above white.",
+    ),
     "brain": (
         "Coronal, sagittal and axial slice of one brain in MNI space",
         "Always the same slices. Radiological view: the patient's left at the viewer's right; 2.5 SD below the brain's "
@@ -40,7 +45,7 @@ _SHOWN = {
 }
 
 #: What one image is called, by kind of image.
-NOUNS = {"volume": "scan", "radiograph": "image", "brain": "scan"}
+NOUNS = {"volume": "scan", "radiograph": "image", "brain": "scan", "body": "scan"}
 
 
 _BRAIN_STATES = {

@@ -9,7 +9,7 @@ from typing import Any
 from agezoo.commands.arguments import add_bundle, add_verb
 
 # Unions of regions that the console shows.
-_SUMMED_UP = ("all_regions", "vertebral_column", "fluid_spaces_and_hippocampi")
+_SUMMED_UP = ("all_regions", "vertebral_column", "fluid_spaces_and_hippocampi", "planted_regions")
 
 
 def add_parser(verbs: Any) -> None:
@@ -26,7 +26,8 @@ def add_parser(verbs: Any) -> None:
         "  agezoo localise ct_age cohort --out localisation --weights phantom\n"
         "  agezoo localise ct_age cohort --out localisation --methods score_cam,grad_cam --limit 5\n"
         "  agezoo localise spine_age cohort --out localisation --weights phantom\n"
-        "  agezoo localise brain_tsan brains --out localisation --weights phantom",
+        "  agezoo localise brain_tsan brains --out localisation --weights phantom\n"
+        "  agezoo localise wholebody_mr bodies --out localisation --weights phantom --layer backbone.layer3",
     )
     add_bundle(parser)
     parser.add_argument("cohort", type=Path, help="folder with cohort.csv and masks, or a datalist with covariate mask")
@@ -37,11 +38,22 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--methods", metavar="A,B,...", help="saliency methods (default: all but those that take minutes)"
     )
-    parser.add_argument("--layer", help="layer of the class-activation methods (default: the network's own)")
+    parser.add_argument(
+        "--layer",
+        help="layer of the class-activation methods, or several as A,B (default: the network's own); the end of a "
+        "name is enough where only one fits, and a name that none has is answered with those that there are",
+    )
     parser.add_argument("--limit", type=int, help="only the first so many scans")
     parser.add_argument("--seed", type=int, default=0, help="seed of controls and intervals (default 0)")
     parser.add_argument("--device", help="for example cuda:0 or cpu (default: the first GPU, else the CPU)")
     parser.set_defaults(run=run)
+
+
+def _layers(text: str | None) -> str | list[str] | None:
+    """One layer's name as it is, several separated by commas as a list."""
+    if text is None or "," not in text:
+        return text
+    return [name.strip() for name in text.split(",")]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         weights=args.weights,
         methods=None if args.methods is None else [name.strip() for name in args.methods.split(",")],
-        layer=args.layer,
+        layer=_layers(args.layer),
         limit=args.limit,
         seed=args.seed,
         device=args.device,

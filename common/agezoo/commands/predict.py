@@ -20,7 +20,8 @@ def add_parser(verbs: Any) -> None:
         "cannot be read gets the reason in its row and never stops the others. Nothing is sent anywhere.",
         "  agezoo predict ct_age scans/ --out results --weights crossval\n"
         "  agezoo predict ct_age patient.nii.gz --out results --weights phantom\n"
-        "  agezoo predict spine_age radiographs/ --out results --weights crossval",
+        "  agezoo predict spine_age radiographs/ --out results --weights crossval\n"
+        "  agezoo predict wholebody_mr zips/ --out results --weights crossval --save-maps",
     )
     add_bundle(parser)
     add_scans(parser)
@@ -29,7 +30,8 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--save-maps",
         action="store_true",
-        help="also write the map as NIfTI: of a radiograph on the stored image's grid, of a brain in MNI152 space",
+        help="also write the map as NIfTI: of a radiograph on the stored image's grid, of a brain in MNI152 space, of "
+        "a whole body in the scanner's millimetres",
     )
     parser.add_argument("--no-overlays", action="store_true", help="write no pictures")
     parser.add_argument("--device", help="for example cuda:0 or cpu (default: the first GPU, else the CPU)")

@@ -30,7 +30,8 @@ def add_parser(verbs: Any) -> None:
         "  agezoo robustness ct_age scans/ --out robustness --weights phantom --perturbations noise,crop,metal\n"
         "  agezoo robustness ct_age scan.nii.gz --out robustness --grades noise=20,40 hu_offset=-30,30\n"
         "  agezoo robustness spine_age radiographs/ --out robustness --perturbations crop,rotation,metal\n"
-        "  agezoo robustness brain_tsan bids/ --out robustness --limit 3 --grades noise=0.05 pitch=5,15 gamma=0.5",
+        "  agezoo robustness brain_tsan bids/ --out robustness --limit 3 --grades noise=0.05 pitch=5,15 gamma=0.5\n"
+        "  agezoo robustness wholebody_mr zips/ --out robustness --limit 20 --perturbations crop,shift,station_step",
     )
     add_bundle(parser)
     add_scans(parser)

@@ -21,8 +21,8 @@ def mean_age(output: Any) -> torch.Tensor:
     ----------
     output
         Tensor of shape (B,) or (B, 1): the age in years; (B, 2): mean age in years and log of its SD;
-        (B, M, 2): the same of an ensemble of M members, whose means are averaged. A tuple or list counts by its
-        first entry, a dictionary by its entry ``age_years``, ``mean``, ``mean_years`` or ``pred``.
+        (B, M, 1) or (B, M, 2): the same of an ensemble of M members, whose means are averaged. A tuple or list counts
+        by its first entry, a dictionary by its entry ``age_years``, ``mean``, ``mean_years`` or ``pred``.
 
     Raises
     ------
@@ -47,13 +47,13 @@ def mean_age(output: Any) -> torch.Tensor:
             return output
         if output.ndim == 2 and output.shape[1] in (1, 2):
             return output[:, 0]
-        if output.ndim == 3 and output.shape[2] == 2:
+        if output.ndim == 3 and output.shape[2] in (1, 2):
             return output[:, :, 0].mean(dim=1)
     shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
     raise InputError(
         "cannot tell the age from the network's output",
         found=f"shape {shape}" if isinstance(shape, tuple) else shape,
-        expected="(B,), (B, 1), (B, 2) or (B, members, 2)",
+        expected="(B,), (B, 1), (B, 2), (B, members, 1) or (B, members, 2)",
         remedy="pass to_age=, a function from the output to ages in years of shape (B,)",
     )
 

@@ -14,9 +14,12 @@ from agezoo.errors import InputError
 from agezoo.explain.age_output import AgeFunction, AgeOutput, as_age_output
 from agezoo.explain.background import mask_background
 from agezoo.explain.captum_methods import CAPTUM_METHODS, captum_map
+from agezoo.explain.conditioning import first_member
 from agezoo.explain.effort import STEPS
 from agezoo.explain.fast_network import Precision
 from agezoo.explain.gradient_cams import GRADIENT_CAMS, gradient_cam
+from agezoo.explain.layer_view import cam_grid
+from agezoo.explain.network_state import method_layer
 from agezoo.explain.score_cam import Weighting, scale_signed, scale_unsigned, score_cam
 from agezoo.networks.age_ensemble import AgeEnsemble
 
@@ -25,7 +28,8 @@ from agezoo.networks.age_ensemble import AgeEnsemble
 class _Options:
     layer: str | nn.Module | None
     signed: bool
-    blank_value: float
+    body: np.ndarray | None
+    blank_value: float | np.ndarray | torch.Tensor
     mask_outside_patient: bool
     smoothing_sd_voxels: float
     steps: int
@@ -42,6 +46,7 @@ _SCORE_CAM_METHODS: dict[str, Weighting] = {
     "score_cam_published": "published",
 }
 _OTHER_NAMES = {"guided_gradcam": "guided_grad_cam", "gradcam": "grad_cam", "smoothgrad": "smooth_grad"}
+_OTHER_NAMES |= {"grad_cam++": "grad_cam_plus_plus", "gradcam++": "grad_cam_plus_plus"}
 
 METHODS: tuple[str, ...] = (*_SCORE_CAM_METHODS, *GRADIENT_CAMS, *CAPTUM_METHODS)
 """Every method's name."""
@@ -65,9 +70,10 @@ def explain(
     image: torch.Tensor | np.ndarray,
     method: str = "score_cam",
     *,
-    layer: str | nn.Module | None = None,
+    layer: str | nn.Module | Sequence[str | nn.Module] | None = None,
     signed: bool | None = None,
-    blank_value: float = 0.0,
+    body: np.ndarray | torch.Tensor | None = None,
+    blank_value: float | np.ndarray | torch.Tensor = 0.0,
     mask_outside_patient: bool = True,
     smoothing_sd_voxels: float = 0.0,
     steps: int = STEPS,
@@ -90,21 +96,29 @@ def explain(
     image
         One image, shape (C, *spatial) or (1, C, *spatial).
     method
-        One of :data:`METHODS`. The Score-CAMs, Grad-CAM and HiResCAM need nothing else; the others need captum.
+        One of :data:`METHODS`. The Score-CAMs, Grad-CAM, Grad-CAM++ and HiResCAM need nothing else; the others need
+        captum.
     layer
-        For the CAM methods: dotted name or module; None takes the network's ``cam_layer``, else ``layer3``. Of a
-        cascade, Grad-CAM and HiResCAM without a named layer add the maps of both stages, see
-        :func:`agezoo.explain.gradient_cams.gradient_cam`; a Score-CAM dims the image by the first stage's maps, which
-        is the one that tells people apart, and asks for the cascade's age.
+        For the CAM methods: dotted name or module; None takes the one that the network's ``cam_layers`` names for the
+        method, else its ``cam_layer``, else ``layer3``. Of several layers the mean of their maps is given, each scaled
+        to its own largest value: an early layer lends it sharpness, a late one meaning. Of a cascade, the gradient CAMs
+        without a named layer add the maps of both stages, see :func:`agezoo.explain.gradient_cams.gradient_cam`; a
+        Score-CAM dims the image by the first stage's maps, which is the one that tells people apart, and asks for the
+        cascade's age.
     signed
         True: -1..1, positive where the image makes the patient older, negative where younger. False: 0..1; for a
         Score-CAM see there, for the other CAMs the positive part after the map was turned so that its sum is
         positive, and for the rest the magnitude. None: False for the Score-CAMs, else whatever the method has.
+    body
+        Boolean, the image's spatial shape: where the patient is, for images that do not tell it by their background, as
+        whole bodies in noise (:func:`agezoo.explain.noise_background.noise_options`). None finds the patient by
+        `blank_value`.
     blank_value
-        Image value that stands for "nothing there": the baseline of the baseline-subtracted Score-CAM, of
-        integrated gradients and of occlusion, and the background for masking.
+        What stands for "nothing there", a value or an image of the same shape: the baseline of the baseline-subtracted
+        Score-CAM, of integrated gradients and of occlusion, and the background for masking.
     mask_outside_patient
-        Set the map to 0 where the image shows no patient, see :func:`agezoo.explain.background.mask_background`.
+        Set the map to 0 outside the `body`, without one where the image shows no patient, see
+        :func:`agezoo.explain.background.mask_background`.
     smoothing_sd_voxels
         SD of a Gaussian that smooths the map, for the pixel-wise methods, which are noisy.
     steps
@@ -132,7 +146,8 @@ def explain(
     Raises
     ------
     InputError
-        For an unknown method or layer, a sign asked of a method that has none, or a shape that does not fit.
+        For an unknown method or layer, no layer at all, a sign asked of a method that has none, or a shape that does
+        not fit.
     MissingExtraError
         If captum is needed and not installed.
     """
@@ -145,9 +160,15 @@ def explain(
             found=method,
             expected="signed=False, or one of " + ", ".join(sorted(SIGNED_METHODS)),
         )
+    if layer is None:
+        layer = method_layer(network.network if isinstance(network, AgeOutput) else first_member(network), name)
+    layers = [layer] if layer is None or isinstance(layer, (str, nn.Module)) else list(layer)
+    if not layers:
+        raise InputError("no layer is named", source="layer", expected="one or more layers, or None for the network's")
     options = _Options(
-        layer=layer,
+        layer=layers[0],
         signed=name in SIGNED_BY_NATURE if signed is None else signed,
+        body=None if body is None else _fitting(body, image),
         blank_value=blank_value,
         mask_outside_patient=mask_outside_patient,
         smoothing_sd_voxels=smoothing_sd_voxels,
@@ -158,12 +179,33 @@ def explain(
         seed=seed,
         progress=progress,
     )
-    if name in LAYER_METHODS and isinstance(network, AgeEnsemble):
+    if name in LAYER_METHODS and (isinstance(network, AgeEnsemble) or len(layers) > 1):
         # Masked as a whole: a member's largest value, by which its map is scaled, may lie beside the patient.
-        apart = replace(options, mask_outside_patient=False)
-        maps = [_one_map(name, as_age_output(member, to_age, others), image, apart) for member in network.members]
+        apart = [replace(options, layer=one, mask_outside_patient=False) for one in layers]
+        members = network.members if isinstance(network, AgeEnsemble) else [network]
+        maps = [_one_map(name, as_age_output(net, to_age, others), image, each) for net in members for each in apart]
         return _scaled(_masked(np.mean(maps, axis=0), image, options), options)
     return _one_map(name, as_age_output(network, to_age, others), image, options)
+
+
+def map_cells(
+    network: nn.Module,
+    image: torch.Tensor | np.ndarray,
+    method: str,
+    *,
+    layer: str | nn.Module | None = None,
+    others: Sequence[torch.Tensor] = (),
+) -> tuple[float, ...] | None:
+    """Edges in voxels of the cells that :func:`explain`'s map is made of; the parameters are the same.
+
+    Class-activation maps have those of their layer, maps by gradients of the image itself have 1. None where a method
+    works by windows.
+    """
+    name = _OTHER_NAMES.get(method, method)
+    if name in _SCORE_CAM_METHODS or name in GRADIENT_CAMS:
+        layer = method_layer(first_member(network), name) if layer is None else layer
+        return cam_grid(network, image, layer, others=others).steps
+    return None if name == "occlusion" else (1.0,) * (np.ndim(image) - 2)
 
 
 def _affordable_batch(image: torch.Tensor | np.ndarray) -> int:
@@ -209,9 +251,28 @@ def _one_map(name: str, ages: AgeOutput, image: torch.Tensor | np.ndarray, optio
 def _masked(values: np.ndarray, image: torch.Tensor | np.ndarray, options: _Options) -> np.ndarray:
     if not options.mask_outside_patient:
         return values
+    if options.body is not None:
+        return np.where(options.body, values, 0)
+    return mask_background(
+        values,
+        _channels(image, values.ndim),
+        background_value=_channels(options.blank_value, values.ndim),
+    )
+
+
+def _channels(image: float | torch.Tensor | np.ndarray, spatial_dims: int) -> np.ndarray:
     array = np.asarray(image.detach().cpu() if isinstance(image, torch.Tensor) else image)
-    channels = array.reshape(-1, *array.shape[-values.ndim :])
-    return mask_background(values, channels, background_value=options.blank_value)
+    return array if array.ndim == 0 else array.reshape(-1, *array.shape[-spatial_dims:])
+
+
+def _fitting(body: torch.Tensor | np.ndarray, image: torch.Tensor | np.ndarray) -> np.ndarray:
+    inside = np.asarray(body.detach().cpu() if isinstance(body, torch.Tensor) else body, dtype=bool)
+    if inside.shape != tuple(image.shape)[-inside.ndim :] or inside.ndim not in (
+        np.ndim(image) - 1,
+        np.ndim(image) - 2,
+    ):
+        raise InputError("body and image differ in shape", found=inside.shape, expected=tuple(image.shape))
+    return inside
 
 
 def _scaled(values: np.ndarray, options: _Options) -> np.ndarray:

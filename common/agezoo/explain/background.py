@@ -8,7 +8,7 @@ from scipy import ndimage
 from agezoo.errors import InputError
 
 
-def foreground(image: np.ndarray, *, background_value: float = 0.0) -> np.ndarray:
+def foreground(image: np.ndarray, *, background_value: float | np.ndarray = 0.0) -> np.ndarray:
     """Boolean mask of the patient: everything but the background that reaches the image's border.
 
     Other values than the background's belong to the patient, lower ones too: a standardised brain lies around 0, on a
@@ -19,12 +19,14 @@ def foreground(image: np.ndarray, *, background_value: float = 0.0) -> np.ndarra
     image
         Shape (*spatial), without channels.
     background_value
-        What preprocessing writes outside the patient.
+        What preprocessing writes outside the patient: one value, or an image of the same shape.
     """
     return ndimage.binary_fill_holes(np.asarray(image) != background_value)
 
 
-def mask_background(saliency: np.ndarray, image: np.ndarray, *, background_value: float = 0.0) -> np.ndarray:
+def mask_background(
+    saliency: np.ndarray, image: np.ndarray, *, background_value: float | np.ndarray = 0.0
+) -> np.ndarray:
     """Copy of the map with 0 wherever the image shows no patient.
 
     Feature maps are coarse (one cell of ``layer3`` covers 16 x 16 pixels), so that every CAM spills over the body's
@@ -41,15 +43,19 @@ def mask_background(saliency: np.ndarray, image: np.ndarray, *, background_value
     return np.where(_matching_foreground(saliency, image, background_value), saliency, 0).astype(np.float32)
 
 
-def background_share(saliency: np.ndarray, image: np.ndarray, *, background_value: float = 0.0) -> float:
+def background_share(saliency: np.ndarray, image: np.ndarray, *, background_value: float | np.ndarray = 0.0) -> float:
     """Share of the map's absolute sum that lies where there is no patient, 0..1; NaN for an empty map."""
-    inside = _matching_foreground(saliency, image, background_value)
+    return share_outside(saliency, _matching_foreground(saliency, image, background_value))
+
+
+def share_outside(saliency: np.ndarray, inside: np.ndarray) -> float:
+    """Share of the map's absolute sum that lies outside a boolean mask of its shape, 0..1; NaN for an empty map."""
     magnitude = np.abs(saliency, dtype=np.float64)
     total = magnitude.sum()
     return float(magnitude[~inside].sum() / total) if total > 0 else float("nan")
 
 
-def _matching_foreground(saliency: np.ndarray, image: np.ndarray, background_value: float) -> np.ndarray:
+def _matching_foreground(saliency: np.ndarray, image: np.ndarray, background_value: float | np.ndarray) -> np.ndarray:
     differs = np.asarray(image) != background_value
     if differs.ndim == np.ndim(saliency) + 1:
         differs = differs.any(axis=0)

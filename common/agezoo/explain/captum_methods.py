@@ -13,6 +13,7 @@ from torch import nn
 
 from agezoo.errors import MissingExtraError
 from agezoo.explain.age_output import AgeFunction, AgeOutput, as_age_output
+from agezoo.explain.blank_image import as_blank
 from agezoo.explain.effort import occlusion_windows
 from agezoo.explain.gradient_cams import gradient_cam
 from agezoo.explain.network_state import evaluation_mode, one_image, open_to_gradients, without_inplace
@@ -25,19 +26,18 @@ class _Request:
     ages: AgeOutput
     image: torch.Tensor
     layer: str | nn.Module | None
-    blank_value: float
+    blank: torch.Tensor
     steps: int
     batch_size: int
     seed: int
 
-    @property
-    def blank(self) -> torch.Tensor:
-        return torch.full_like(self.image, self.blank_value)
-
 
 def _integrated_gradients(attr: ModuleType, request: _Request) -> torch.Tensor:
     return attr.IntegratedGradients(request.ages).attribute(
-        request.image, baselines=request.blank, n_steps=request.steps, internal_batch_size=request.batch_size
+        request.image,
+        baselines=request.blank.expand_as(request.image),
+        n_steps=request.steps,
+        internal_batch_size=request.batch_size,
     )
 
 
@@ -89,7 +89,7 @@ def _occlusion(attr: ModuleType, request: _Request) -> torch.Tensor:
         request.image,
         sliding_window_shapes=(shape[1], *window),
         strides=(shape[1], *stride),
-        baselines=request.blank_value,
+        baselines=request.blank.expand_as(request.image),
         perturbations_per_eval=request.batch_size,
     )
 
@@ -121,7 +121,7 @@ def captum_map(
     image: torch.Tensor | np.ndarray,
     layer: str | nn.Module | None,
     *,
-    blank_value: float,
+    blank_value: float | np.ndarray | torch.Tensor,
     steps: int,
     batch_size: int,
     seed: int,
@@ -153,6 +153,6 @@ def captum_map(
         without_inplace(network),
     ):
         batch = one_image(image, network).clone().requires_grad_(True)
-        request = _Request(ages, batch, layer, blank_value, steps, batch_size, seed)
+        request = _Request(ages, batch, layer, as_blank(blank_value, batch.detach()), steps, batch_size, seed)
         found = method.run(attr, request).detach()
     return found.sum(dim=1)[0].double().cpu().numpy()

@@ -12,6 +12,7 @@ from torch import nn
 
 from agezoo.explain.age_output import as_age_output
 from agezoo.explain.conditioning import first_member
+from agezoo.explain.gradient_cams import GRADIENT_CAMS
 from agezoo.explain.layer_view import layer_view
 from agezoo.explain.network_state import evaluation_mode, find_layer, one_image
 
@@ -74,9 +75,11 @@ def passes(method: str, *, maps: int, image_shape: tuple[int, ...]) -> int:
             math.ceil((size - window) / stride) + 1
             for size, window, stride in zip(image_shape, *occlusion_windows(image_shape), strict=True)
         )
+    if method in GRADIENT_CAMS:
+        # They follow the gradient through the head alone.
+        return 1
     gradients = {"integrated_gradients": STEPS, "smooth_grad": STEPS, "guided_backprop": 2, "guided_grad_cam": 2}
-    # Grad-CAM and HiResCAM follow the gradient through the head alone.
-    return {"grad_cam": 1, "hires_cam": 1}.get(method, _WITH_GRADIENT * gradients.get(method, 1))
+    return _WITH_GRADIENT * gradients.get(method, 1)
 
 
 def occlusion_windows(image_shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -1,6 +1,7 @@
-"""Grad-CAM and HiResCAM for age regression: one look at a layer's maps and at how the age hangs on them.
+"""Grad-CAM, Grad-CAM++ and HiResCAM for age regression: one look at a layer's maps and at how the age hangs on them.
 
-Grad-CAM: Selvaraju et al., ICCV 2017, arXiv 1610.02391. HiResCAM: Draelos and Carin, arXiv 2011.08891.
+Grad-CAM: Selvaraju et al., ICCV 2017, arXiv 1610.02391. Grad-CAM++: Chattopadhay et al., WACV 2018, arXiv 1710.11063.
+HiResCAM: Draelos and Carin, arXiv 2011.08891.
 """
 
 from __future__ import annotations
@@ -22,12 +23,28 @@ def _grad_cam(maps: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
     return (mean * maps).sum(dim=1, keepdim=True)
 
 
+def _grad_cam_plus_plus(maps: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    """Grad-CAM++ of the two questions "what makes older" and "what makes younger", the second subtracted.
+
+    The paper weights the gradient g of each cell by g^2 / (2 g^2 + g^3 * sum(A)), A being the feature map, keeps what
+    is positive, and derives this for a score Y = exp(S). Here S is the age in years for the first question and minus
+    the age for the second. Cells of positive g count for the first, the others with -g for the second, so that the
+    difference weights every cell by g / (2 + |g| * sum(A)): the sign stays, and the divisor cannot vanish, as it does
+    in the published form where g is negative. The sum is of magnitudes, which is the same behind a ReLU.
+    """
+    axes = tuple(range(2, gradients.ndim))
+    years = gradients.abs() * maps.abs().sum(dim=axes, keepdim=True)
+    weights = (gradients / (2 + years)).sum(dim=axes, keepdim=True)
+    return (weights * maps).sum(dim=1, keepdim=True)
+
+
 def _hires_cam(maps: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
     return (gradients * maps).sum(dim=1, keepdim=True)
 
 
 GRADIENT_CAMS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "grad_cam": _grad_cam,
+    "grad_cam_plus_plus": _grad_cam_plus_plus,
     "hires_cam": _hires_cam,
 }
 """The methods by name: from feature maps and gradients (1, K, *cells) to a map (1, 1, *cells), both with a sign."""
@@ -44,13 +61,15 @@ def gradient_cam(
     """Unscaled map of one of :data:`GRADIENT_CAMS`, float64 of the image's spatial shape.
 
     Positive where the layer's content makes the patient older. Grad-CAM weights each feature map by the mean of its
-    gradient over the image, HiResCAM every cell by its own, which keeps the map faithful to what the network reads
-    there. The cells are spread over the image from where they lie, see :mod:`agezoo.explain.cell_grid`.
+    gradient over the image, Grad-CAM++ by a mean in which cells of maps that move the age by many years count less, so
+    that small places are seen beside large ones, HiResCAM every cell by its own, which keeps the map faithful to what
+    the network reads there. The cells are spread over the image from where they lie, see
+    :mod:`agezoo.explain.cell_grid`.
 
     Parameters
     ----------
     name
-        ``"grad_cam"`` or ``"hires_cam"``.
+        ``"grad_cam"``, ``"grad_cam_plus_plus"`` or ``"hires_cam"``.
     network
         Any 2D or 3D network; its mode, weights and hooks are left as they were.
     image

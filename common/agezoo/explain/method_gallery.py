@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy import ndimage
 
 from agezoo.data.atomic import written_atomically
 from agezoo.explain.grey_window import as_shown
-from agezoo.explain.view_layout import PROJECTIONS, ViewLayout
+from agezoo.explain.view_layout import PROJECTIONS, FieldOfView, ViewLayout
 
 _WIDTH_INCHES = 13.0
 # Side of a square panel; others have its area.
@@ -32,6 +34,7 @@ def write_method_gallery(
     *,
     title: str,
     layout: ViewLayout = PROJECTIONS,
+    field_of_view_mm: FieldOfView | None = None,
     dpi: int = 110,
 ) -> Path:
     """Write the anatomy with every region's outline, then each map over it with the outline of all regions.
@@ -51,12 +54,16 @@ def write_method_gallery(
         Heading.
     layout
         Which views the image holds.
+    field_of_view_mm
+        Extent of the image towards left, front and head, for voxels that are no cubes; None shows square pixels.
 
     Returns
     -------
     Path
         Where it lies.
     """
+    if field_of_view_mm is not None:
+        layout = _to_scale(layout, np.shape(image), field_of_view_mm)
     shown, (black, white) = as_shown(np.asarray(image, dtype=float))
     black = min(black, 0.0)
     picture = _side_by_side(layout, shown, black)
@@ -102,6 +109,20 @@ def write_method_gallery(
     with written_atomically(target) as temporary:
         figure.savefig(temporary, dpi=dpi)
     return target
+
+
+def _to_scale(layout: ViewLayout, image_shape: tuple[int, ...], field_of_view_mm: FieldOfView) -> ViewLayout:
+    """The same views in square pixels, the smallest that any view has."""
+    shapes = [view.shape for view in layout.split(np.zeros(image_shape))]
+    sizes = layout.extents_mm(field_of_view_mm)
+    pixel_mm = min(min(w / n, h / m) for (m, n), (w, h) in zip(shapes, sizes, strict=True))
+    factors = [(h / pixel_mm / m, w / pixel_mm / n) for (m, n), (w, h) in zip(shapes, sizes, strict=True)]
+
+    def split(values: np.ndarray) -> tuple[np.ndarray, ...]:
+        views = zip(layout.split(values), factors, strict=True)
+        return tuple(ndimage.zoom(view, factor, order=1, mode="nearest", grid_mode=True) for view, factor in views)
+
+    return replace(layout, split=split)
 
 
 def _brightened(saliency: np.ndarray) -> np.ndarray:

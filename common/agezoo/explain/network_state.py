@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,6 +12,9 @@ from torch import nn
 
 from agezoo.errors import InputError
 from agezoo.networks.tsan import TSAN
+
+# Layers in an error message.
+_MOST_LISTED = 40
 
 
 def find_layer(network: nn.Module, layer: str | nn.Module | None) -> nn.Module:
@@ -42,14 +45,39 @@ def find_layer(network: nn.Module, layer: str | nn.Module | None) -> nn.Module:
     fitting = [name for name in modules if name.endswith(f".{wanted}")]
     if len(fitting) == 1:
         return modules[fitting[0]]
-    depth = min((name.count(".") for name in modules), default=0) + 1
-    known = fitting or [name for name in modules if name.count(".") <= depth]
+    known = fitting or _outermost(list(modules))
     raise InputError(
         "several layers have this name" if fitting else "the network has no such layer",
         found=wanted,
-        expected="one of " + ", ".join(known[:40]) + (", ..." if len(known) > 40 else ""),
+        expected="one of " + ", ".join(known[:_MOST_LISTED]) + (", ..." if len(known) > _MOST_LISTED else ""),
         remedy="name the layer whose feature maps are to be weighted, usually the last one with a useful resolution",
     )
+
+
+def _outermost(names: Sequence[str]) -> list[str]:
+    """The names of the outer parts, as deep as a message can list them: blocks often hide below a trunk's one name."""
+    depths = sorted({name.count(".") for name in names})
+    levels = [[name for name in names if name.count(".") <= depth] for depth in depths]
+    # A list that is too long anyway still begins with the outer parts.
+    return next((level for level in reversed(levels[1:]) if len(level) <= _MOST_LISTED), (levels[:2] or [[]])[-1])
+
+
+def method_layer(network: nn.Module, method: str) -> str | None:
+    """The layer at which a network's class wants one method to look, its attribute ``cam_layers``; None if it has none.
+
+    Methods differ in the layer that suits them: a Grad-CAM averages gradients over all places, which loses least in
+    the last layer, before the pooling; a HiResCAM keeps each place's gradient and gains by an earlier, sharper one.
+    """
+    layer = getattr(network, "cam_layers", {}).get(method)
+    return None if layer is None else str(layer)
+
+
+def check_layers(network: nn.Module, layer: str | nn.Module | Sequence[str | nn.Module] | None) -> None:
+    """Raise :func:`find_layer`'s error for the first of some layers that the network has not; None names none."""
+    if layer is None:
+        return
+    for one in [layer] if isinstance(layer, (str, nn.Module)) else layer:
+        find_layer(network, one)
 
 
 def find_layers(network: nn.Module, layer: str | nn.Module | None) -> tuple[nn.Module, ...]:

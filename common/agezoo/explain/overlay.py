@@ -43,6 +43,7 @@ def case_overlay_figure(
     field_of_view_mm: FieldOfView | None = None,
     signed: bool | None = None,
     saliency_label: str | None = None,
+    sign_words: tuple[str, str] = ("younger", "older"),
 ) -> Figure:
     """The views of an image side by side, with the saliency map in colour over the grey anatomy.
 
@@ -67,6 +68,8 @@ def case_overlay_figure(
         Whether the colours tell older from younger; None looks for negative values.
     saliency_label
         What the colour bar is called; None names it by ``signed``.
+    sign_words
+        What stands at the lower and upper end of a signed colour bar.
 
     Returns
     -------
@@ -115,6 +118,8 @@ def case_overlay_figure(
         if heat is not None:
             axes.imshow(heat, cmap=colours, norm=limits, extent=extent, interpolation="bilinear")
         _mark(axes, layout.ends[index], layout.tops[index] if layout.tops else ("", ""))
+        if index < len(layout.levels):
+            _draw_levels(axes, layout.levels[index], extent)
         if layout.crosshairs:
             _draw_crosshair(axes, *layout.crosshairs[index], extent)
         axes.set_title(layout.names[index], fontsize=9 if layout.columns is None else 7, pad=3)
@@ -123,7 +128,9 @@ def case_overlay_figure(
         # The colours are see-through; grey beneath them shows what they look like over tissue.
         bar_axes.set_facecolor("0.35")
         bar = figure.colorbar(ScalarMappable(limits, colours), cax=bar_axes)
-        bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1], labels=["younger", "0", "older"] if signed else None)
+        bar.set_ticks(
+            [-1, 0, 1] if signed else [0, 0.5, 1], labels=[sign_words[0], "0", sign_words[1]] if signed else None
+        )
         bar.ax.tick_params(labelsize=8)
         bar.set_label(saliency_label or ("saliency (signed)" if signed else "saliency"), fontsize=9)
     _write_head(figure, lines, banner_lines, total_height)
@@ -143,6 +150,7 @@ def write_case_overlay(
     field_of_view_mm: FieldOfView | None = None,
     signed: bool | None = None,
     saliency_label: str | None = None,
+    sign_words: tuple[str, str] = ("younger", "older"),
     dpi: int = 130,
 ) -> Path:
     """Write :func:`case_overlay_figure` as a picture file, whole or not at all, and return its path.
@@ -159,6 +167,7 @@ def write_case_overlay(
         field_of_view_mm=field_of_view_mm,
         signed=signed,
         saliency_label=saliency_label,
+        sign_words=sign_words,
     )
     target = Path(path)
     with written_atomically(target) as temporary:
@@ -192,6 +201,11 @@ def _draw_crosshair(axes: Axes, from_left: float, from_top: float, extent: tuple
     style: dict[str, Any] = {"color": "#7fd4ff", "linewidth": 0.6, "alpha": 0.7, "linestyle": (0, (4, 3))}
     axes.axvline(from_left * extent[1], **style)
     axes.axhline((1 - from_top) * extent[3], **style)
+
+
+def _draw_levels(axes: Axes, from_top: Sequence[float], extent: tuple[float, float, float, float]) -> None:
+    for share in from_top:
+        axes.axhline((1 - share) * extent[3], color="#7fd4ff", linewidth=0.6, alpha=0.7, linestyle=(0, (1, 3)))
 
 
 def _write_head(figure: Figure, lines: list[str], banner_lines: list[str], total_height: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,13 +48,24 @@ class CaseRegions:
         if not seen:
             return None
         inside = {ALL_REGIONS: np.any(list(seen.values()), axis=0), **seen}
-        near = {name: ndimage.distance_transform_edt(~region) <= tolerance_voxels for name, region in inside.items()}
+        near = {name: _near(region, tolerance_voxels) for name, region in inside.items()}
         return cls(patient, inside, near)
 
     @property
     def parts(self) -> dict[str, np.ndarray]:
         """The regions without their union."""
         return {name: region for name, region in self.inside.items() if name != ALL_REGIONS}
+
+
+def _near(region: np.ndarray, tolerance_voxels: float) -> np.ndarray:
+    """Everything within the tolerance of a region that is not empty."""
+    (box,) = ndimage.find_objects(region.astype(np.uint8))
+    margin = math.ceil(tolerance_voxels)
+    # Distances are worked out about the region alone, which in a whole body is a small part.
+    around = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in box)
+    near = np.zeros(region.shape, dtype=bool)
+    near[around] = ndimage.distance_transform_edt(~region[around]) <= tolerance_voxels
+    return near
 
 
 def region_scores(saliency: np.ndarray, regions: CaseRegions) -> dict[str, dict[str, float]]:

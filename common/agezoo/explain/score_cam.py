@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from agezoo.errors import InputError
 from agezoo.explain.age_output import AgeFunction, AgeOutput, as_age_output
+from agezoo.explain.blank_image import as_blank
 from agezoo.explain.cell_grid import CellGrid
 from agezoo.explain.fast_network import Precision, fast_age_network
 from agezoo.explain.layer_view import layer_view
@@ -34,7 +35,7 @@ def score_cam(
     *,
     weighting: Weighting = "baseline",
     signed: bool = False,
-    blank_value: float = 0.0,
+    blank_value: float | np.ndarray | torch.Tensor = 0.0,
     precision: Precision = "float32",
     max_maps: int | None = None,
     batch_size: int = 8,
@@ -68,7 +69,9 @@ def score_cam(
         empty map. True: -1..1, where positive places make the patient older than the blank image (centred:
         than the mean over the maps) and negative ones younger. The published weighting has no sign.
     blank_value
-        Image value that stands for "nothing there"; dimming fades towards it. 0 is the background of every bundle.
+        What stands for "nothing there": a value of the image, or an image of its shape; dimming fades towards it. 0 is
+        the background of most bundles, a field of noise that of whole bodies, see
+        :mod:`agezoo.explain.noise_background`.
     precision
         ``"bfloat16"`` computes the dimmed images' convolutions in half the width, about twice as fast on CPUs with
         AVX512-BF16 or AMX and on GPUs; the map stays the same to about 1 % of its range.
@@ -107,6 +110,7 @@ def score_cam(
     target = find_layer(ages.network, layer)
     with evaluation_mode(network), torch.inference_mode():
         batch = one_image(image, network)
+        blank = as_blank(blank_value, batch)
         view = layer_view(ages, target, batch)
         maps = functional.relu(view.maps)[0].float()
         # A constant map cannot be scaled to 0..1 and says nothing of where.
@@ -114,11 +118,11 @@ def score_cam(
         if len(maps) == 0:
             logger.warning("every feature map of the layer is constant; the saliency map is empty")
             return np.zeros(batch.shape[2:], dtype=np.float32)
-        tried, lender = _choose_maps(maps, batch - blank_value, view.grid, max_maps)
+        tried, lender = _choose_maps(maps, batch - blank, view.grid, max_maps)
         predictor = fast_age_network(ages, batch, precision=precision)
-        ages_years = _mask_ages(predictor, batch, maps[tried], view.grid, blank_value, batch_size, progress)[lender]
+        ages_years = _mask_ages(predictor, batch, maps[tried], view.grid, blank, batch_size, progress)[lender]
         # Seen through the same predictor, so that its rounding cancels.
-        blank_years, image_years = predictor(torch.cat([torch.full_like(batch, blank_value), batch])).double()
+        blank_years, image_years = predictor(torch.cat([blank.expand_as(batch), batch])).double()
         origin = {"baseline": blank_years, "centred": ages_years.mean(), "published": 0.0}[weighting]
         weights = ages_years - origin
         if weighting != "published" and not signed and image_years < blank_years:
@@ -184,7 +188,7 @@ def _mask_ages(
     image: torch.Tensor,
     maps: torch.Tensor,
     grid: CellGrid,
-    blank_value: float,
+    blank: torch.Tensor,
     batch_size: int,
     progress: bool,
 ) -> torch.Tensor:
@@ -195,7 +199,7 @@ def _mask_ages(
         axes = tuple(range(1, masks.ndim))
         low, high = masks.amin(axes, keepdim=True), masks.amax(axes, keepdim=True)
         masks = (masks - low) / (high - low)
-        found.append(predictor(blank_value + masks * (image - blank_value)).double())
+        found.append(predictor(blank + masks * (image - blank)).double())
     ages_years = torch.cat(found)
     if not bool(torch.isfinite(ages_years).all()):
         raise InputError("the network gives no finite age for the dimmed image", found="NaN or infinity")

@@ -40,6 +40,8 @@ class ViewLayout:
         the top; empty where there is none.
     columns
         Views in a row of the picture; None puts all into one.
+    levels
+        Of each of the first views, the heights that are marked in it, as shares from the top.
     """
 
     names: tuple[str, ...]
@@ -52,6 +54,7 @@ class ViewLayout:
     tops: tuple[tuple[str, str], ...] = ()
     crosshairs: tuple[tuple[float, float], ...] = ()
     columns: int | None = None
+    levels: tuple[tuple[float, ...], ...] = ()
 
     def extents(
         self, view_shapes: Sequence[tuple[int, ...]], field_of_view_mm: FieldOfView | None

@@ -56,11 +56,11 @@ def orthogonal_slices(
     shape = volume.shape
     left, front, head = (index + 0.5 for index in place)
     known = mni_affine_of(shape) if affine is None else affine
-    places = _slice_names(place, known)
+    places = slice_names(place, known)
 
     def split(values: np.ndarray) -> tuple[np.ndarray, ...]:
-        cut = _same_volume(values, shape)
-        return _coronal(cut, place[1]), _sagittal(cut, place[0]), _axial(cut, place[2])
+        cut = same_volume(values, shape)
+        return coronal(cut, place[1]), sagittal(cut, place[0]), axial(cut, place[2])
 
     return ViewLayout(
         names=(f"coronal, {places[1]}", f"sagittal, {places[0]}", f"axial, {places[2]}"),
@@ -71,7 +71,7 @@ def orthogonal_slices(
             (float(mm[1]), float(mm[2])),
             (float(mm[0]), float(mm[1])),
         ),
-        note=_note(known),
+        note=orientation_note(known),
         square_pixels=True,
         tallest_inches=4.2,
         tops=(("S", "I"), ("S", "I"), ("A", "P")),
@@ -107,7 +107,7 @@ def axial_montage(
     volume = as_volume(image)
     shape = volume.shape
     inside = foreground(volume)
-    box = _box(inside if inside.any() else np.ones(shape, dtype=bool))
+    box = patient_box(inside if inside.any() else np.ones(shape, dtype=bool))
     low, high = box[2].start, box[2].stop - 1
     # The outermost slices show next to nothing of a head that ends in a dome.
     count = min(rows * columns, high - low + 1)
@@ -115,8 +115,8 @@ def axial_montage(
     known = mni_affine_of(shape) if affine is None else affine
 
     def split(values: np.ndarray) -> tuple[np.ndarray, ...]:
-        cut = _same_volume(values, shape)[box[0], box[1]]
-        return tuple(_axial(cut, int(height)) for height in heights)
+        cut = same_volume(values, shape)[box[0], box[1]]
+        return tuple(axial(cut, int(height)) for height in heights)
 
     def extents_mm(mm: FieldOfView) -> tuple[tuple[float, float], ...]:
         width, depth = ((box[axis].stop - box[axis].start) * mm[axis] / shape[axis] for axis in (0, 1))
@@ -124,11 +124,11 @@ def axial_montage(
 
     first_only = [("", "")] * (len(heights) - 1)
     return ViewLayout(
-        names=tuple(_slice_names((0, 0, int(height)), known)[2] for height in heights),
+        names=tuple(slice_names((0, 0, int(height)), known)[2] for height in heights),
         ends=(("R", "L"), *first_only),
         split=split,
         extents_mm=extents_mm,
-        note=_note(known),
+        note=orientation_note(known),
         square_pixels=True,
         tallest_inches=1.75 * math.ceil(len(heights) / columns),
         tops=(("A", "P"), *first_only),
@@ -136,7 +136,9 @@ def axial_montage(
     )
 
 
-def strongest_voxel(saliency: np.ndarray | None, image: np.ndarray) -> tuple[int, int, int]:
+def strongest_voxel(
+    saliency: np.ndarray | None, image: np.ndarray, *, inside: np.ndarray | None = None
+) -> tuple[int, int, int]:
     """Voxel of the patient in the middle of where a map is strongest, in either sign.
 
     Parameters
@@ -145,13 +147,15 @@ def strongest_voxel(saliency: np.ndarray | None, image: np.ndarray) -> tuple[int
         Shape (X, Y, Z). None, or a map that is 0 all over the patient: the middle of the patient is meant.
     image
         (X, Y, Z) or (1, X, Y, Z); tells where the patient is.
+    inside
+        Boolean mask of the patient, (X, Y, Z), if the image's background does not tell it.
     """
     volume = as_volume(image)
-    inside = foreground(volume)
+    inside = foreground(volume) if inside is None else inside
     if not inside.any():
         inside = np.ones(volume.shape, dtype=bool)
     if saliency is not None:
-        magnitude = np.where(inside, np.abs(_same_volume(saliency, volume.shape)), 0)
+        magnitude = np.where(inside, np.abs(same_volume(saliency, volume.shape)), 0)
         if magnitude.max() > 0:
             inside = magnitude >= _NEARLY_LARGEST * magnitude.max()
     voxels = np.argwhere(inside)
@@ -175,7 +179,8 @@ def as_volume(image: np.ndarray) -> np.ndarray:
     return volume
 
 
-def _same_volume(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def same_volume(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(X, Y, Z) of a volume with or without its one channel, which must have the given shape."""
     volume = as_volume(values)
     if volume.shape != shape:
         raise InputError("map and image differ in shape", found=volume.shape, expected=shape)
@@ -184,24 +189,29 @@ def _same_volume(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 # Axes run towards left, front and head. The viewer sees the head, in an axial slice the front, on top, and the
 # patient's right, in a sagittal slice the front, at the left.
-def _coronal(volume: np.ndarray, index: int) -> np.ndarray:
+def coronal(volume: np.ndarray, index: int) -> np.ndarray:
+    """Slice of a volume in LAS as it is shown: patient's left at the viewer's right, the head on top."""
     return volume[:, index, ::-1].T
 
 
-def _sagittal(volume: np.ndarray, index: int) -> np.ndarray:
+def sagittal(volume: np.ndarray, index: int) -> np.ndarray:
+    """Slice of a volume in LAS as it is shown: the front at the viewer's left, the head on top."""
     return volume[index, ::-1, ::-1].T
 
 
-def _axial(volume: np.ndarray, index: int) -> np.ndarray:
+def axial(volume: np.ndarray, index: int) -> np.ndarray:
+    """Slice of a volume in LAS as it is shown: patient's left at the viewer's right, the front on top."""
     return volume[:, ::-1, index].T
 
 
-def _note(affine: np.ndarray | None) -> str:
+def orientation_note(affine: np.ndarray | None) -> str:
+    """Line under a picture of slices, which are called by millimetres where an affine is known."""
     right_and_up = "" if affine is None else "; x, y, z towards right, front and head"
     return f"radiological view: patient's left at the viewer's right{right_and_up}"
 
 
-def _slice_names(voxel: Sequence[int], affine: np.ndarray | None) -> list[str]:
+def slice_names(voxel: Sequence[int], affine: np.ndarray | None) -> list[str]:
+    """What the sagittal, coronal and axial slice through a voxel are called."""
     if affine is None:
         return [f"{axis} voxel {index}" for axis, index in zip("xyz", voxel, strict=True)]
     mm = np.asarray(affine, dtype=float)[:3] @ [*voxel, 1.0]
@@ -209,7 +219,7 @@ def _slice_names(voxel: Sequence[int], affine: np.ndarray | None) -> list[str]:
     return [f"{axis} = {round(float(value)) + 0} mm" for axis, value in zip("xyz", mm, strict=True)]
 
 
-def _box(inside: np.ndarray) -> tuple[slice, slice, slice]:
+def patient_box(inside: np.ndarray) -> tuple[slice, slice, slice]:
     """Bounding box with a margin of a fiftieth of the volume in the slice's plane."""
     bounds = []
     for axis, size in enumerate(inside.shape):

@@ -16,15 +16,17 @@ from torch import nn
 
 from agezoo.engines.prediction_writer import number
 from agezoo.errors import AgeZooError
-from agezoo.explain.attribution import SIGNED_BY_NATURE, explain
-from agezoo.explain.conditioning import further_inputs
+from agezoo.explain.attribution import LAYER_METHODS, SIGNED_BY_NATURE, SIGNED_METHODS, explain
+from agezoo.explain.body_layout import body_montage, body_picture, body_slices
+from agezoo.explain.conditioning import first_member, further_inputs
 from agezoo.explain.mni_grid import mni_affine_of
-from agezoo.explain.network_state import network_device
+from agezoo.explain.network_state import check_layers, network_device
+from agezoo.explain.noise_background import noise_options
 from agezoo.explain.overlay import write_case_overlay
 from agezoo.explain.view_layout import LATERAL, PROJECTIONS, ViewLayout
 from agezoo.explain.volume_layout import axial_montage, orthogonal_slices
 from agezoo.networks.weights import WeightsFile, ensemble_origin
-from agezoo.predict.original_map import map_on_original, write_map, write_mni_map
+from agezoo.predict.original_map import map_on_original, write_map, write_mni_map, write_patient_map
 from agezoo.transforms.canvas import CanvasPlacement
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,11 @@ _TRIED_MAPS_ON_CPU = 128
 # can change a member's map whose weights hardly differ from 0.
 _AFFORDABLE_PARAMETERS = 8_000_000
 
+# A montage of bodies shows 18 slices; about 1900 pixels from the first to the last column.
+_BODY_MONTAGE_DPI = 190
+_BODY_DPI = 150
+_BODY_SIGN_WORDS = ("makes\nyounger", "makes\nolder")
+
 # About 2000 pixels from head to foot.
 _ORIGINAL_DPI = 300
 
@@ -49,7 +56,8 @@ class CaseFigures:
 
     A CT is shown as the two projections that the network sees, a radiograph (a case with a ``kind``) as the lateral
     view on the network's canvas, a volume as three slices that cross where its map is strongest, and with a map as a
-    montage of axial slices too (``<case>_montage.png``).
+    montage of axial slices too (``<case>_montage.png``). A whole body (reader ``"body"``) is shown with its background
+    of noise in black, and its montage is one of coronal slices, from front to back, and of axial ones.
 
     Parameters
     ----------
@@ -60,18 +68,22 @@ class CaseFigures:
     network
         The network that predicts, asked again for the saliency, with the case's sex if it takes that.
     layer
-        Layer of the class-activation methods; None takes the network's own.
+        Layer of the class-activation methods, or several; None takes the network's own.
     saliency
         A method of :func:`agezoo.explain.attribution.explain`, or ``"none"`` for the anatomy alone.
     weights
         The weight files in use; phantom weights put a banner on every picture.
     signed
-        Whether maps tell what makes the patient older from what makes younger; None as the method is by nature.
+        Whether maps tell what makes the patient older from what makes younger; None as the method is by nature, and of
+        whole bodies wherever the method can.
     originals
         Of a radiograph, write ``<case>_original.png`` too: the map over the image as it is stored, in more detail.
     save_maps
         Write the map as NIfTI: of a radiograph on the stored image's grid as ``maps/<case>.nii.gz``, of a brain in MNI
-        space as ``maps/<case>_space-MNI152.nii.gz``, see :mod:`agezoo.predict.original_map`.
+        space as ``maps/<case>_space-MNI152.nii.gz``, of a whole body on the network's grid in the scanner's millimetres
+        as ``maps/<case>.nii.gz``, see :mod:`agezoo.predict.original_map`.
+    reader
+        What the images are where their shape does not tell it: ``"body"`` for whole bodies standardised on noise.
     """
 
     def __init__(
@@ -79,12 +91,13 @@ class CaseFigures:
         rows: Sequence[Mapping[str, Any]],
         output_dir: str | Path,
         network: nn.Module,
-        layer: str | None = None,
+        layer: str | Sequence[str] | None = None,
         saliency: str = "score_cam",
         weights: Sequence[WeightsFile] = (),
         signed: bool | None = None,
         originals: bool = False,
         save_maps: bool = False,
+        reader: str = "",
     ) -> None:
         self.rows = rows
         self.output_dir = Path(output_dir)
@@ -92,14 +105,24 @@ class CaseFigures:
         self.layer = layer
         self.saliency = saliency
         # Told to the pictures too: a map with a sign may happen to have no negative value.
-        self.signed = saliency in SIGNED_BY_NATURE if signed is None else signed
+        with_sign = SIGNED_METHODS if reader == "body" else SIGNED_BY_NATURE
+        self.signed = saliency in with_sign if signed is None else signed
         self.originals = originals
         self.save_maps = save_maps
+        self.reader = reader
         self.banner = PHANTOM_BANNER if weights and ensemble_origin(weights) == "phantom" else None
         self._names: dict[str, int] = {}
 
     def attach(self, engine: Engine) -> None:
-        """Attach to an evaluator."""
+        """Attach to an evaluator.
+
+        Raises
+        ------
+        InputError
+            If the network has no such layer, which would cost every case its picture.
+        """
+        if self.saliency in LAYER_METHODS:
+            check_layers(first_member(self.network), self.layer)
         self.output_dir.mkdir(parents=True, exist_ok=True)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
@@ -126,6 +149,7 @@ class CaseFigures:
     def _write(self, case: Mapping[str, Any], output: Mapping[str, Any]) -> None:
         name = self._name(case)
         image = case["image"].detach().cpu().float().numpy()
+        of_body = noise_options(image) if self.reader == "body" else {}
         saliency = None
         if self.saliency != "none":
             saliency = explain(
@@ -136,12 +160,16 @@ class CaseFigures:
                 signed=self.signed,
                 others=further_inputs(self.network, case),
                 **affordable(self.network),
+                **of_body,
             )
         text: dict[str, Any] = {
             "title_lines": [name, age_line(output, known_age(case))],
             "banner": self.banner,
             "signed": self.signed,
         }
+        if of_body:
+            self._write_body(case, name, body_picture(image, of_body["body"]), of_body["body"], saliency, text)
+            return
         for ending, layout in case_layouts(case, image, saliency).items():
             write_case_overlay(
                 self.output_dir / f"{name}{ending}.png",
@@ -158,6 +186,41 @@ class CaseFigures:
             write_mni_map(self.output_dir / "maps" / f"{name}_space-MNI152.nii.gz", saliency)
         if self.originals or (self.save_maps and not in_mni_space):
             self._write_original(case, name, saliency, text)
+
+    def _write_body(
+        self,
+        case: Mapping[str, Any],
+        name: str,
+        picture: np.ndarray,
+        body: np.ndarray,
+        saliency: np.ndarray | None,
+        text: Mapping[str, Any],
+    ) -> None:
+        affine = grid_affine(case)
+        extent_mm = shown_field_of_view_mm(case)
+        if affine is not None:
+            x, y, z = np.linalg.norm(affine[:3, :3], axis=0) * picture.shape
+            extent_mm = float(x), float(y), float(z)
+        layouts = {"": (body_slices(picture, saliency, body=body, affine=affine), _BODY_DPI)}
+        if saliency is not None:
+            layouts["_montage"] = (body_montage(picture, body=body, affine=affine), _BODY_MONTAGE_DPI)
+        for ending, (layout, dpi) in layouts.items():
+            write_case_overlay(
+                self.output_dir / f"{name}{ending}.png",
+                picture,
+                saliency,
+                layout=layout,
+                field_of_view_mm=extent_mm,
+                sign_words=_BODY_SIGN_WORDS,
+                saliency_label=f"{self.saliency}, scaled to its strongest value",
+                dpi=dpi,
+                **text,
+            )
+        if self.save_maps and saliency is not None:
+            if affine is None:
+                logger.warning("%s: the map is not written, because the grid's place in the patient is unknown", name)
+                return
+            write_patient_map(self.output_dir / "maps" / f"{name}.nii.gz", saliency, affine)
 
     def _write_original(
         self, case: Mapping[str, Any], name: str, saliency: np.ndarray, text: Mapping[str, Any]
@@ -217,6 +280,12 @@ def shown_field_of_view_mm(case: Mapping[str, Any]) -> tuple[float, float, float
         return None
     left, front, head = (float(length) for length in extent_mm)
     return left, front, head
+
+
+def grid_affine(case: Mapping[str, Any]) -> np.ndarray | None:
+    """From an item's voxels to the scanner's millimetres (right, front, head), (4, 4); None where it is not known."""
+    values = np.asarray(case.get("grid_affine", math.nan), dtype=float)
+    return values if values.shape == (4, 4) and np.isfinite(values).all() else None
 
 
 def _placement(case: Mapping[str, Any]) -> CanvasPlacement | None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from agezoo.data.bids import BidsImage, participants_file
 from agezoo.data.bids_participants import read_participants
+from agezoo.data.body_search import ACCEPTED as BODIES
+from agezoo.data.body_search import find_bodies
 from agezoo.data.brain_search import ACCEPTED as BRAINS
 from agezoo.data.brain_search import find_brains
 from agezoo.data.datalist import SECTIONS, listed_image, load_datalist
@@ -22,13 +24,18 @@ from agezoo.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-READERS = ("volume", "radiograph", "brain")
+READERS = ("volume", "radiograph", "brain", "body")
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 NEVER_DICOM = (".json", ".csv", ".tsv", ".txt", ".md", ".png", ".jpg", ".html", ".pdf", ".parquet")
 
 
 def find_cases(
-    inputs: Sequence[str | Path], *, modality: str = "CT", reader: str = "volume", progress: bool = True
+    inputs: Sequence[str | Path],
+    *,
+    modality: str = "CT",
+    reader: str = "volume",
+    progress: bool = True,
+    sections: Sequence[str] = SECTIONS,
 ) -> list[dict[str, Any]]:
     """Rows for :class:`agezoo.engines.CohortDataset` from folders, files and datalists.
 
@@ -36,16 +43,20 @@ def find_cases(
     ----------
     inputs
         DICOM folders (each study in them is a case), NIfTI files or folders of them, single DICOM files, or datalists
-        (``.json``, every section). With reader ``"radiograph"``: DICOM, PNG, JPEG and TIFF files, or folders of them.
+        (``.json``). With reader ``"radiograph"``: DICOM, PNG, JPEG and TIFF files, or folders of them.
         With reader ``"brain"`` also BIDS datasets and FSL's output folders, see
-        :func:`agezoo.data.brain_search.find_brains`.
+        :func:`agezoo.data.brain_search.find_brains`. With reader ``"body"`` zips and folders of Dixon DICOM and NIfTI
+        volumes of water and fat, see :func:`agezoo.data.body_search.find_bodies`.
     modality
         DICOM modality to look for; radiographs are known by more than that, so it does not matter for them.
     reader
         What one image is, see :class:`agezoo.registry.BundleFacts`: ``"volume"``; ``"radiograph"``, with which every
-        image file is a case of its own, however many a study holds; or ``"brain"``, a T1-weighted MRI of the head.
+        image file is a case of its own, however many a study holds; ``"brain"``, a T1-weighted MRI of the head; or
+        ``"body"``, Dixon MR of the whole body.
     progress
         Show a progress bar while DICOM headers are read, on a terminal.
+    sections
+        Which sections of datalists.
 
     Returns
     -------
@@ -62,7 +73,7 @@ def find_cases(
     rows: list[dict[str, Any]] = []
     for given in map(Path, inputs):
         try:
-            found = _cases_of(given, modality, reader, progress and sys.stderr.isatty())
+            found = _cases_of(given, modality, reader, progress and sys.stderr.isatty(), sections)
             if not found:
                 raise InputError("nothing to predict there", source=given, expected=_expected(modality, reader))
         except InputError as error:
@@ -90,21 +101,23 @@ def read_cases(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _expected(modality: str, reader: str) -> str:
-    if reader == "brain":
-        return BRAINS
+    if reader in ("brain", "body"):
+        return BRAINS if reader == "brain" else BODIES
     if reader == "radiograph":
         return "DICOM, PNG, JPEG or TIFF images, in any subfolder"
     return f"DICOM slices of modality {modality} or .nii / .nii.gz files, in any subfolder"
 
 
-def _cases_of(given: Path, modality: str, reader: str, progress: bool) -> list[dict[str, Any]]:
+def _cases_of(given: Path, modality: str, reader: str, progress: bool, sections: Sequence[str]) -> list[dict[str, Any]]:
     if not given.exists():
         raise InputError("no such file or folder", source=given)
     if given.is_file() and given.suffix == ".json":
         datalist = load_datalist(given)
-        return [row for section in SECTIONS for row in datalist.rows(section)]
+        return [row for section in sections for row in datalist.rows(section)]
     if reader == "brain":
         return _brains(given, progress)
+    if reader == "body":
+        return _bodies(given, progress)
     return _radiographs(given, progress) if reader == "radiograph" else _volumes(given, modality, progress)
 
 
@@ -125,6 +138,18 @@ def _brains(given: Path, progress: bool) -> list[dict[str, Any]]:
         rows.append(row)
     for reason, count in search.left_out.items():
         logger.info("%s: left out: %d x %s", given, count, reason)
+    return rows
+
+
+def _bodies(given: Path, progress: bool) -> list[dict[str, Any]]:
+    rows = []
+    for body in find_bodies(given, progress=progress):
+        files = list(body.files)
+        listed = [given.name if path == given else path.relative_to(given).as_posix() for path in files]
+        row = _row(files[0] if len(files) == 1 else files, listed_image(listed), body.name)
+        if body.error:
+            row["error"] = body.error
+        rows.append(row)
     return rows
 
 

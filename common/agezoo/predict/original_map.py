@@ -1,4 +1,7 @@
-"""Saliency maps where other programs find them: a radiograph's on the image as it is stored, a brain's in MNI space."""
+"""Saliency maps where other programs find them.
+
+A radiograph's lies on the image as it is stored, a brain's in MNI space, a whole body's in the patient's millimetres.
+"""
 
 from __future__ import annotations
 
@@ -99,6 +102,30 @@ def write_mni_map(path: str | PathLike[str], saliency: np.ndarray) -> Path:
     if affine is None:
         raise InputError("the map does not lie on a grid of MNI space", found=saliency.shape, expected="(91, 109, 91)")
     return _write_nifti(path, saliency, affine, code=4)
+
+
+def write_patient_map(path: str | PathLike[str], saliency: np.ndarray, affine: np.ndarray) -> Path:
+    """Write a volume's map as a NIfTI image, float32, that lies on the patient's scan in any viewer.
+
+    Parameters
+    ----------
+    path
+        File to write, ``.nii.gz``.
+    saliency
+        (X, Y, Z) on the network's grid.
+    affine
+        (4, 4) from the grid's voxels to the scanner's millimetres (right, front, head).
+
+    Raises
+    ------
+    InputError
+        If the map is no volume, or the affine is not known (not finite).
+    """
+    if np.ndim(saliency) != 3:
+        raise InputError("the map is no volume", found=f"shape {np.shape(saliency)}", expected="(X, Y, Z)")
+    if np.shape(affine) != (4, 4) or not np.isfinite(affine).all():
+        raise InputError("it is not known where the map's voxels lie in the patient", expected="a finite (4, 4) affine")
+    return _write_nifti(path, saliency, np.asarray(affine, dtype=float), code=1)
 
 
 def _write_nifti(path: str | PathLike[str], voxels: np.ndarray, affine: np.ndarray, *, code: int) -> Path:

@@ -47,7 +47,8 @@ def predict(
     saliency
         What lies over the anatomy in the pictures; None for the bundle's own choice, ``"none"`` for nothing.
     save_maps
-        Also write each saliency map as NIfTI: of a radiograph on the grid of the stored image, of a brain in MNI space.
+        Also write each saliency map as NIfTI: of a radiograph on the grid of the stored image, of a brain in MNI
+        space, of a whole body on the network's grid in the scanner's millimetres.
     device
         For example ``"cuda:0"`` or ``"cpu"``; the first GPU when there is one, otherwise the CPU.
     batch_size
@@ -100,9 +101,9 @@ def predict_rows(
         "batch_size": batch_size,
     }
     if save_maps:
-        if bundle_facts(bundle).reader not in ("radiograph", "brain"):
+        if bundle_facts(bundle).reader not in ("radiograph", "brain", "body"):
             raise InputError(
-                "maps are carried back onto radiographs only; those of brains lie in MNI space",
+                "maps are written of radiographs, brains (in MNI space) and whole bodies only",
                 source="save_maps",
                 found=bundle,
             )

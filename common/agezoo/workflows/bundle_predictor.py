@@ -18,6 +18,7 @@ from agezoo.networks.age_ensemble import AgeEnsemble
 from agezoo.networks.weights import WeightsFile, recorded_settings
 from agezoo.registry import bundle_facts, bundle_root
 from agezoo.transforms.load import LoadVolumed
+from agezoo.transforms.load_body import LoadBodyd
 from agezoo.transforms.load_radiograph import LoadRadiographd
 from agezoo.workflows.bundle_run import expression
 
@@ -25,6 +26,7 @@ _FIRST_STEPS: dict[str, type[MapTransform]] = {
     "volume": LoadVolumed,
     "brain": LoadVolumed,
     "radiograph": LoadRadiographd,
+    "body": LoadBodyd,
 }
 _RESULTS = (
     "predicted_age_years",

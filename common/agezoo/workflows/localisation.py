@@ -21,12 +21,14 @@ from agezoo.analysis.localisation_summary import best_methods, compare_with, sum
 from agezoo.data.atomic import written_atomically
 from agezoo.data.masked_cohort import find_masked_scans
 from agezoo.errors import AgeZooError, InputError
-from agezoo.explain.attribution import METHODS, explain
-from agezoo.explain.background import background_share
+from agezoo.explain.attribution import LAYER_METHODS, METHODS, explain
+from agezoo.explain.background import share_outside
 from agezoo.explain.captum_methods import CAPTUM_METHODS
+from agezoo.explain.conditioning import first_member
 from agezoo.explain.effort import expected_seconds
 from agezoo.explain.method_gallery import write_method_gallery
-from agezoo.explain.region_scores import random_scores, region_scores
+from agezoo.explain.network_state import check_layers
+from agezoo.explain.region_scores import ALL_REGIONS, random_scores, region_scores
 from agezoo.networks.age_ensemble import AgeEnsemble
 from agezoo.networks.brain_start import start_brain_stage
 from agezoo.networks.fused_brain import fuse
@@ -35,7 +37,7 @@ from agezoo.networks.weights import ensemble_origin, ensemble_sha256, find_weigh
 from agezoo.networks.weights_conversion import configured_network
 from agezoo.registry import bundle_facts, bundle_root
 from agezoo.workflows.bundle_run import held_back
-from agezoo.workflows.localisation_cases import LocalisationCase, case_reader
+from agezoo.workflows.localisation_cases import PLANTED, LocalisationCase, case_reader, planted_weights
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ logger = logging.getLogger(__name__)
 _GALLERY_CASES = 3
 # A method that takes longer for one map is measured only if it is asked for by name. The layer of an EfficientNet has
 # over a thousand maps for a Score-CAM to try; that of the CT recipe has so few that no method is left out.
-_PATIENCE_SECONDS = {"radiograph": 15.0, "brain": 15.0}
+_PATIENCE_SECONDS = {"radiograph": 15.0, "brain": 15.0, "body": 60.0}
 
 
 def localise(
@@ -53,7 +55,7 @@ def localise(
     *,
     weights: str | Path | Sequence[str | Path] = "phantom",
     methods: Sequence[str] | None = None,
-    layer: str | None = None,
+    layer: str | Sequence[str] | None = None,
     limit: int | None = None,
     seed: int = 0,
     n_bootstrap: int = 2000,
@@ -63,8 +65,9 @@ def localise(
     """Measure how well saliency maps find the regions that carry age, and write table, figures and a page.
 
     Masks go through the same geometry as their images: the two projections of a CT, the canvas of a radiograph, the
-    network's grid of a brain in MNI space. Labels of heads that must be registered first are not carried along, so that
-    a brain's cohort must lie in MNI space.
+    network's grid of a brain in MNI space, and that of a whole body, whose place in the patient is known. Labels of
+    heads that must be registered first are not carried along, so that a brain's cohort must lie in MNI space. In which
+    regions of a phantom body age is planted, its ``cohort.json`` tells; together they are ``planted_regions``.
     Every method explains three kinds of network or none: the trained one, an untrained one of the same layout and
     number of members (what the method shows of the image alone), and, for chance, random maps as smooth as a CAM and
     the image's own brightness. Maps are unsigned and scored within the patient.
@@ -83,10 +86,11 @@ def localise(
         See :func:`agezoo.networks.weights.find_weights`. Several files are explained as the ensemble that they are.
     methods
         Names from :data:`agezoo.explain.attribution.METHODS`; None takes all that can run here. Of radiographs and
-        brains those are left out that would take longer than 15 seconds per map on this machine: Score-CAM of a
-        full-size EfficientNet takes most of an hour on a CPU.
+        brains those are left out that would take longer than 15 seconds per map on this machine, of whole bodies a
+        minute: Score-CAM of a full-size EfficientNet takes most of an hour on a CPU.
     layer
-        Layer of the class-activation methods; None takes the network's own. It decides how coarse the random maps are.
+        Layer of the class-activation methods, or several, whose maps are averaged; None takes the network's own. It
+        decides, of several the first, how coarse the random maps are.
     limit
         Only the first so many scans.
     seed
@@ -106,7 +110,7 @@ def localise(
     Raises
     ------
     InputError
-        If the cohort has no usable scan with a mask, or a method is unknown.
+        If the cohort has no usable scan with a mask, or a method or layer is unknown.
     """
     asked = _checked_methods(methods)
     if limit is not None and limit < 1:
@@ -122,7 +126,11 @@ def localise(
         # Sooner, with the same ages, layers and gradients; as predictions are made.
         trained, untrained = fuse(trained), fuse(untrained)
     networks = {"trained": trained, "untrained": untrained}
-    read = case_reader(root, facts.reader, scans, trained, settings, layer)
+    if LAYER_METHODS.intersection(asked):
+        # Before any scan is read in vain.
+        check_layers(first_member(trained), layer)
+    planted = planted_weights(scans) if facts.reader == "body" else {}
+    read = case_reader(root, facts.reader, scans, trained, settings, layer, tuple(planted))
     out = Path(out)
     (out / "gallery").mkdir(parents=True, exist_ok=True)
 
@@ -165,6 +173,7 @@ def localise(
                 maps,
                 title=caption,
                 layout=case.layout,
+                field_of_view_mm=case.field_of_view_mm,
             )
             pictures.append((caption, picture))
     steps.close()
@@ -173,12 +182,13 @@ def localise(
 
     table = pd.DataFrame(rows)
     summary = summarise_localisation(table, n_bootstrap=n_bootstrap, seed=seed)
+    told = PLANTED if PLANTED in set(table["region"]) else ALL_REGIONS
     content: dict[str, Any] = {
         "bundle": bundle,
         "cases": int(table[["subject_id", "session"]].drop_duplicates().shape[0]),
         "subjects": int(table["subject_id"].nunique()),
         "skipped": skipped,
-        "layer": layer,
+        "layer": layer if layer is None or isinstance(layer, str) else list(layer),
         "cam_cells": list(cells),
         "too_slow": {name: round(seconds) for name, seconds in slow.items()},
         "weights_origin": ensemble_origin(files),
@@ -187,9 +197,10 @@ def localise(
         "tolerance_pixels": tolerance_pixels,
         "seed": seed,
         "n_bootstrap": n_bootstrap,
-        "best": best_methods(summary),
+        **({"told_region": told, "planted": list(planted), "planted_weights": planted} if told == PLANTED else {}),
+        "best": best_methods(summary, region=told),
         f"energy_inside_minus_{facts.saliency}": compare_with(
-            table, facts.saliency, n_bootstrap=n_bootstrap, seed=seed
+            table, facts.saliency, region=told, n_bootstrap=n_bootstrap, seed=seed
         ),
         "summary": summary,
     }
@@ -214,7 +225,7 @@ def _checked_methods(methods: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _untrained_like(
-    root: Path, settings: Mapping[str, float], members: int, seed: int, age_range_years: tuple[float, float]
+    root: Path, settings: Mapping[str, Any], members: int, seed: int, age_range_years: tuple[float, float]
 ) -> nn.Module:
     """An ensemble of the same layout and size with the weights that training starts from."""
     with torch.random.fork_rng(devices=[]):
@@ -230,10 +241,18 @@ def _untrained_like(
 
 
 def _too_slow(
-    network: nn.Module, case: LocalisationCase, methods: Sequence[str], layer: str | None, patience_seconds: float
+    network: nn.Module,
+    case: LocalisationCase,
+    methods: Sequence[str],
+    layer: str | Sequence[str] | None,
+    patience_seconds: float,
 ) -> dict[str, float]:
     """Methods that would take too long here, with the seconds that one map would take."""
-    seconds = expected_seconds(network, case.image[None], methods, layer, others=case.others)
+    layers = [layer] if layer is None or isinstance(layer, str) else layer
+    of_layers = [expected_seconds(network, case.network_image, methods, one, others=case.others) for one in layers]
+    seconds = {
+        name: sum(told[name] for told in of_layers) if name in LAYER_METHODS else of_layers[0][name] for name in methods
+    }
     slow = {name: value for name, value in seconds.items() if value > patience_seconds}
     if slow:
         told = ", ".join(f"{name} (about {value:.0f} s per map)" for name, value in slow.items())
@@ -245,7 +264,7 @@ def _scores_of_case(
     case: LocalisationCase,
     networks: Mapping[str, nn.Module],
     methods: Sequence[str],
-    layer: str | None,
+    layer: str | Sequence[str] | None,
     *,
     seed: int,
     step: Callable[[], object],
@@ -274,10 +293,11 @@ def _scores_of_case(
             with held_back("agezoo.explain.score_cam"):
                 saliency = explain(
                     network,
-                    case.image[None],
+                    case.network_image,
                     method,
                     layer=layer,
                     signed=False,
+                    blank_value=case.blank_value,
                     mask_outside_patient=False,
                     seed=seed,
                     others=case.others,
@@ -287,7 +307,7 @@ def _scores_of_case(
                 network_name,
                 method,
                 region_scores(saliency, case.regions),
-                background_share=background_share(saliency, case.image),
+                background_share=share_outside(saliency, case.regions.patient),
                 seconds=seconds,
             )
             if network_name == "trained":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,17 @@ from agezoo.engines.cohort_dataset import CohortDataset
 from agezoo.engines.config_parts import config_part
 from agezoo.errors import InputError
 from agezoo.explain.background import foreground
+from agezoo.explain.body_layout import body_picture, body_slices
 from agezoo.explain.cell_grid import CellGrid
 from agezoo.explain.conditioning import further_inputs
 from agezoo.explain.layer_view import cam_grid
 from agezoo.explain.mni_grid import mni_affine_of
+from agezoo.explain.noise_background import noise_options
 from agezoo.explain.region_scores import CaseRegions
-from agezoo.explain.view_layout import LATERAL, PROJECTIONS, ViewLayout
+from agezoo.explain.view_layout import LATERAL, PROJECTIONS, FieldOfView, ViewLayout
 from agezoo.explain.volume_layout import orthogonal_slices
 from agezoo.phantoms.spine_labels import VERTEBRAL_COLUMN
+from agezoo.predict.case_figures import grid_affine
 from agezoo.transforms.canvas import CanvasPlacement
 from agezoo.transforms.labels_on_canvas import labels_on_canvas
 from agezoo.transforms.labels_on_grid import labels_on_grid
@@ -36,7 +40,11 @@ COLUMN = "vertebral_column"
 FOCAL = "fluid_spaces_and_hippocampi"
 """Name of the union of a brain's regions that change their extent with age; all regions together are most of it."""
 
+PLANTED = "planted_regions"
+"""Name of the union of a whole body's regions in which a phantom's age is planted; its labels fill all of the body."""
+
 _FOCAL_REGIONS = ("ventricles", "sulcal_csf", "hippocampi")
+_COHORT = "cohort.json"
 _FIELD_OF_VIEW_TOLERANCE_MM = 1.0
 # Of each kind of image a union of regions that is scored too.
 _WHOLES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -56,7 +64,9 @@ class LocalisationCase:
     scan
         Where it comes from.
     image
-        The network's input without channels.
+        The network's input without channels, as it is shown.
+    network_image
+        The network's input, (C, *spatial).
     regions
         Where its age is known to be.
     outlines
@@ -69,16 +79,53 @@ class LocalisationCase:
         How the image is shown.
     others
         What the network takes besides the image, see :func:`agezoo.explain.conditioning.further_inputs`.
+    blank_value
+        What stands for "nothing there" in the network's input.
+    field_of_view_mm
+        Extent of the image towards left, front and head, where its voxels are not cubes; None elsewhere.
     """
 
     scan: MaskedScan
     image: np.ndarray
+    network_image: np.ndarray
     regions: CaseRegions
     outlines: dict[str, np.ndarray]
     grid: CellGrid
     tolerance_pixels: float
     layout: ViewLayout
     others: tuple[torch.Tensor, ...] = ()
+    blank_value: float | np.ndarray = 0.0
+    field_of_view_mm: FieldOfView | None = None
+
+
+def planted_weights(scans: Sequence[MaskedScan]) -> dict[str, float]:
+    """Regions in which a phantom cohort says that its age is planted, with the share of the information each carries.
+
+    Parameters
+    ----------
+    scans
+        Of one cohort; ``cohort.json`` lies in the folder that holds the masks' folder.
+
+    Returns
+    -------
+    dict
+        Empty for cohorts that say nothing of it, as those of real people.
+
+    Raises
+    ------
+    InputError
+        If the file is there and cannot be understood.
+    """
+    path = scans[0].mask.parent.parent / _COHORT
+    if not path.is_file():
+        return {}
+    try:
+        weights = json.loads(path.read_text(encoding="utf-8")).get("planted_weights") or {}
+        return {str(name): float(weight) for name, weight in weights.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            "not the description of a cohort", source=path, expected='{"planted_weights": {"region": 0.5, ...}, ...}'
+        ) from error
 
 
 def case_reader(
@@ -87,7 +134,8 @@ def case_reader(
     scans: Sequence[MaskedScan],
     network: nn.Module,
     settings: Mapping[str, Any],
-    layer: str | None = None,
+    layer: str | Sequence[str] | None = None,
+    planted: Sequence[str] = (),
 ) -> Callable[[int], LocalisationCase]:
     """A function that reads and prepares one scan as prediction does, and its regions in the same geometry.
 
@@ -96,7 +144,7 @@ def case_reader(
     root
         Folder of the bundle.
     reader
-        What its images are: ``"volume"``, ``"radiograph"`` or ``"brain"``.
+        What its images are: ``"volume"``, ``"radiograph"``, ``"brain"`` or ``"body"``.
     scans
         The function takes their index.
     network
@@ -104,14 +152,27 @@ def case_reader(
     settings
         The layout that the weights were trained with, which the canvas of the images belongs to.
     layer
-        Layer of the class-activation methods; None takes the network's own.
+        Layer of the class-activation methods; None takes the network's own. Of several, the first tells the grid.
+    planted
+        Regions of a phantom body that age, see :func:`planted_weights`; their union is scored too.
     """
     preprocessing = config_part(root, "train.json", "preprocessing", settings)
     rows = [
-        {"image": scan.image, "age_years": scan.age_years, "modality": scan.modality, "sex": scan.sex} for scan in scans
+        {
+            "image": scan.image,
+            "age_years": scan.age_years,
+            "modality": scan.modality,
+            "sex": scan.sex,
+            # A network of one organ is shown that organ alone.
+            "covariates": {"mask": str(scan.mask)},
+        }
+        for scan in scans
     ]
     dataset = CohortDataset(rows, preprocessing)
-    regions_of = {"radiograph": _lateral_regions, "brain": _mni_regions}.get(reader, _projected_regions)
+    regions_of = {"radiograph": _lateral_regions, "brain": _mni_regions, "body": _body_regions}.get(
+        reader, _projected_regions
+    )
+    first_layer = layer if layer is None or isinstance(layer, str) else layer[0]
     grids: dict[tuple[int, ...], CellGrid] = {}
 
     def read(index: int) -> LocalisationCase:
@@ -121,28 +182,40 @@ def case_reader(
             _must_be_in_mni_space(scan)
         item = dataset[index]
         others = further_inputs(network, item)
-        image = np.asarray(item["image"])[0]
+        network_image = np.asarray(item["image"])
+        image, blank, patient = network_image[0], 0.0, None
+        if reader == "body":
+            blank, patient = (noise_options(network_image)[name] for name in ("blank_value", "body"))
+            image = body_picture(network_image, patient)
         masks = regions_of(scan, item, image)
         outlines = dict(masks)
-        whole, parts = _WHOLES.get(reader, ("", ()))
+        whole, parts = (PLANTED, tuple(planted)) if reader == "body" else _WHOLES.get(reader, ("", ()))
         joined = {name: masks[name] for name in parts if name in masks}
         if joined:
             masks = {whole: np.any(list(joined.values()), axis=0), **masks}
-            if reader == "brain":
-                # Cortex and white matter are the rest of the cerebrum, whose outline would tell nothing.
+            if reader in ("brain", "body"):
+                # The others are the rest of the cerebrum, or of the body, whose outline would tell nothing.
                 outlines = joined
         if image.shape not in grids:
-            grids[image.shape] = cam_grid(network, image[None], layer, others=others)
+            grids[image.shape] = cam_grid(network, network_image, first_layer, others=others)
         grid = grids[image.shape]
         tolerance = _TOLERANCE_CELLS * min(grid.steps)
-        regions = CaseRegions.of(masks, foreground(image), tolerance_voxels=tolerance)
+        regions = CaseRegions.of(masks, foreground(image) if patient is None else patient, tolerance_voxels=tolerance)
         if regions is None:
             raise InputError("no region of the mask lies in what the network sees", source=scan.mask)
         shown = {name: regions.inside[name] for name in outlines if name in regions.inside}
         layout = LATERAL if reader == "radiograph" else PROJECTIONS
         if reader == "brain":
             layout = orthogonal_slices(image, voxel=telling_voxel(shown))
-        return LocalisationCase(scan, image, regions, shown, grid, tolerance, layout, others)
+        extent_mm = None
+        if patient is not None:
+            affine = _known_affine(scan, item)
+            layout = body_slices(image, body=patient, voxel=telling_voxel(shown), affine=affine)
+            x, y, z = np.linalg.norm(affine[:3, :3], axis=0) * image.shape
+            extent_mm = float(x), float(y), float(z)
+        return LocalisationCase(
+            scan, image, network_image, regions, shown, grid, tolerance, layout, others, blank, extent_mm
+        )
 
     return read
 
@@ -191,6 +264,20 @@ def _mni_regions(scan: MaskedScan, item: Mapping[str, Any], image: np.ndarray) -
     names = label_names(scan.mask, labels.hu)
     on_grid = labels_on_grid(labels.hu, labels.affine, affine, image.shape)
     return {name: on_grid == value for name, value in names.items()}
+
+
+def _body_regions(scan: MaskedScan, item: Mapping[str, Any], image: np.ndarray) -> dict[str, np.ndarray]:
+    labels = read_labels(scan.mask)
+    names = label_names(scan.mask, labels.hu)
+    on_grid = labels_on_grid(labels.hu, labels.affine, _known_affine(scan, item), image.shape)
+    return {name: on_grid == value for name, value in names.items()}
+
+
+def _known_affine(scan: MaskedScan, item: Mapping[str, Any]) -> np.ndarray:
+    affine = grid_affine(item)
+    if affine is None:
+        raise InputError("it is not known where the network's grid lies in the patient", source=scan.name)
+    return affine
 
 
 def _must_be_in_mni_space(scan: MaskedScan) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from agezoo.analysis.robustness import NONE, NOT_APPLICABLE
 from agezoo.errors import InputError, user_error
+from agezoo.transforms.perturb.body_transform import PerturbBodyd
 from agezoo.transforms.perturb.brain_transform import PerturbBraind
 from agezoo.transforms.perturb.catalogue import CATALOGUES, NotApplicable
 from agezoo.transforms.perturb.radiograph_scale import ASSUMED_LONGER_SIDE_MM, is_known
@@ -29,6 +30,7 @@ _TRANSFORMS: dict[str, Callable[..., Any]] = {
     "volume": PerturbVolumed,
     "radiograph": PerturbRadiographd,
     "brain": PerturbBraind,
+    "body": PerturbBodyd,
 }
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 from agezoo.analysis.plots.perturbed_views import PerturbedImage, PerturbedSlices, PerturbedView
 from agezoo.analysis.robustness import NONE, with_unrounded_ages
 from agezoo.explain.overlay import split_projections
+from agezoo.explain.volume_layout import orthogonal_slices
+from agezoo.transforms.noise_fill import body_of
 from agezoo.transforms.perturb.catalogue import CATALOGUES
 from agezoo.workflows.bundle_predictor import BundlePredictor, extent_mm
 from agezoo.workflows.robustness_brain import brain_slices
@@ -50,7 +52,7 @@ def example_views(
     -------
     tuple
         The case's name, and its views: two projections each of a volume, the canvas of a radiograph, three slices of
-        a brain.
+        a brain, two of a body.
     """
     table = with_unrounded_ages(table)
     unperturbed = table[(table["perturbation"] == NONE) & table["predicted_age_years"].notna()]
@@ -94,10 +96,19 @@ def _view(
         return PerturbedSlices(title, _shown(slices or brain_slices(predictor.prepare(item()).numpy())), age_years)
     image = item()
     prepared = predictor.prepare(image).numpy()
+    if predictor.reader == "body":
+        coronal, sagittal, _ = _shown(_body_slices(prepared))
+        return PerturbedView(title, coronal, sagittal, extent_mm(image), age_years)
     if predictor.reader == "radiograph":
         return PerturbedImage(title, prepared[0], age_years)
     coronal, sagittal = split_projections(prepared)
     return PerturbedView(title, coronal, sagittal, extent_mm(image), age_years)
+
+
+def _body_slices(prepared: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Coronal, sagittal and axial slice of the first channel through the middle of the grid; 0 outside the body."""
+    volume = np.where(body_of(prepared), prepared[0], 0.0)
+    return orthogonal_slices(volume, voxel=[size // 2 for size in volume.shape]).split(volume)
 
 
 def _shown(slices: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from agezoo.errors import InputError
+from agezoo.transforms.perturb.body_catalogue import BODY_PERTURBATIONS
 from agezoo.transforms.perturb.brain_catalogue import BRAIN_PERTURBATIONS
 from agezoo.transforms.perturb.perturbation import NotApplicable, Perturbation
 from agezoo.transforms.perturb.radiograph_catalogue import RADIOGRAPH_PERTURBATIONS
@@ -20,6 +21,7 @@ CATALOGUES: dict[str, dict[str, Perturbation]] = {
     "volume": VOLUME_PERTURBATIONS,
     "radiograph": RADIOGRAPH_PERTURBATIONS,
     "brain": BRAIN_PERTURBATIONS,
+    "body": BODY_PERTURBATIONS,
 }
 
 #: Those of CT volumes.
