@@ -93,11 +93,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         [],
         ["forecast"],
         ["predict", "ct_age", "scan.nii.gz"],
-        ["predict", "wholebody_mr", "scan.nii.gz", "--out", "x"],
+        ["predict", "liver_age", "scan.nii.gz", "--out", "x"],
         ["crossval", "ct_age", "--out", "x"],
         ["phantom", "ct_age", "--subjects", "many", "--out", "x"],
     ],
-    ids=["nothing", "unknown verb", "no --out", "planned bundle", "no --datalist", "no number"],
+    ids=["nothing", "unknown verb", "no --out", "unknown bundle", "no --datalist", "no number"],
 )
 def test_wrong_usage_is_exit_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -26,6 +26,7 @@ VERBS = (
     "package",
     "robustness",
     "localise",
+    "atlas",
 )
 
 
