@@ -5,12 +5,13 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 DEMO_SPINE := demo-spine
 DEMO_BRAIN := demo-brain
+DEMO_BODY := demo-body
 STAMP  := $(VENV)/.installed
 # Some libraries ask for one thread per core in every process; more only makes them wait for each other.
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-spine demo-brain test test-slow lint format bench clean
+.PHONY: help demo demo-spine demo-brain demo-body test test-slow lint format bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -34,6 +35,9 @@ demo-spine: $(STAMP) ## phantom radiographs and DXA images -> cross-validation -
 demo-brain: $(STAMP) ## phantom brains -> two-stage cross-validation -> diagnosis; phantom heads -> registration -> ages (longer)
 	@JOBS=$(JOBS) scripts/demo_brain.sh $(BIN)/agezoo $(DEMO_BRAIN)
 
+demo-body: $(STAMP) ## phantom whole-body MR -> cross-validation -> population atlas of where the age is seen (longer)
+	@JOBS=$(JOBS) scripts/demo_body.sh $(BIN)/agezoo $(DEMO_BODY)
+
 test: lint ## lint, type check and tests (set AGEZOO_SAMPLE_DATA to try real sample files as well)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slow" -q
 
@@ -53,4 +57,4 @@ bench: $(STAMP) ## time and memory against straightforward implementations, side
 	$(BIN)/python -m benchmarks
 
 clean: ## remove what demo and the bundles wrote (not .venv)
-	rm -rf $(DEMO) $(DEMO_SPINE) $(DEMO_BRAIN) bundles/*/eval bundles/*/phantom .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(DEMO) $(DEMO_SPINE) $(DEMO_BRAIN) $(DEMO_BODY) bundles/*/eval bundles/*/phantom .pytest_cache .mypy_cache .ruff_cache

@@ -82,6 +82,14 @@ def test_collapse_of_the_second_stage_is_measured_each_epoch(trained_brain: Path
     assert len(epochs) == TINY_BRAIN["max_epochs"]
 
 
+@pytest.mark.parametrize("overlays", [("phantom.json", "train_stage2.json"), ("train_stage2.json", "phantom.json")])
+def test_order_of_the_overlays_does_not_matter(overlays: tuple[str, str]) -> None:
+    parser = monai.bundle.ConfigParser()
+    parser.read_config([str(bundle_root("brain_tsan") / "configs" / name) for name in ("train.json", *overlays)])
+    settings = {name: parser.get_parsed_content(name) for name in ("stages", "max_epochs", "learning_rate")}
+    assert settings == {"stages": 2, "max_epochs": 15, "learning_rate": 2e-5}
+
+
 def test_second_stage_without_a_first_is_refused(brains: Cohort, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="stage"):
         run_bundle("brain_tsan", "training", STAGE2, overrides=settings(brains, tmp_path))

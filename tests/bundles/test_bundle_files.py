@@ -18,7 +18,7 @@ from bundle_runs import REPOSITORY
 
 READY = [name for name, facts in BUNDLES.items() if facts.state == "ready"]
 CONFIG_FILES = ("train", "evaluate", "inference", "multi_gpu_train", "phantom", "metadata")
-OWN_FILES = {"spine_age": ("finetune_vfa",), "brain_tsan": ("train_stage2",)}
+OWN_FILES = {"spine_age": ("finetune_vfa",), "brain_tsan": ("train_stage2",), "wholebody_mr": ("organ",)}
 """Configs that one bundle alone has."""
 COMBINATIONS = [
     ["train"],
@@ -43,6 +43,12 @@ OWN_COMBINATIONS = {
         ["train", "train_stage2", "evaluate"],
         ["train", "train_stage2", "phantom"],
         ["train", "phantom", "train_stage2", "multi_gpu_train"],
+    ],
+    "wholebody_mr": [
+        ["train", "organ"],
+        ["train", "organ", "evaluate"],
+        ["train", "organ", "phantom"],
+        ["train", "phantom", "organ", "multi_gpu_train"],
     ],
 }
 LARGEST_FILE = 25 * 2**20

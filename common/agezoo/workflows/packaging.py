@@ -113,7 +113,7 @@ def package_bundle(
     return PackagedBundle(path, sha256, tuple(members), tuple(f"{bundle}/{name}" for name in sorted(content)))
 
 
-def _common_settings(members: Sequence[WeightsFile]) -> dict[str, float]:
+def _common_settings(members: Sequence[WeightsFile]) -> dict[str, float | list[float]]:
     settings = [recorded_settings(member) for member in members]
     if any(other != settings[0] for other in settings):
         raise WeightsError(
@@ -123,7 +123,7 @@ def _common_settings(members: Sequence[WeightsFile]) -> dict[str, float]:
     return settings[0]
 
 
-def _bundle_files(root: Path, settings: dict[str, float]) -> dict[str, Path | bytes]:
+def _bundle_files(root: Path, settings: dict[str, float | list[float]]) -> dict[str, Path | bytes]:
     content: dict[str, Path | bytes] = {}
     for name in _SHIPPED:
         part = root / name
@@ -138,7 +138,7 @@ def _bundle_files(root: Path, settings: dict[str, float]) -> dict[str, Path | by
     return content
 
 
-def _with_settings(config: Path, settings: dict[str, float]) -> Path | bytes:
+def _with_settings(config: Path, settings: dict[str, float | list[float]]) -> Path | bytes:
     """The config with settings put in place of its own; the untouched file where they are its own already."""
     document: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
     changed = {name: value for name, value in settings.items() if name in document and document[name] != value}
