@@ -275,5 +275,5 @@ def test_maps_are_saved_on_the_grid_of_the_stored_image(trained_spine: Path, tmp
     assert table["predicted_age_years"].notna().all()
     (path,) = (tmp_path / "out" / "overlays" / "maps").glob("*.nii.gz")
     assert sorted(nib.load(path).shape[:2]) == sorted(SHAPE)
-    with pytest.raises(InputError, match="carried back onto radiographs only"):
+    with pytest.raises(InputError, match="maps are written of radiographs, brains"):
         predict("ct_age", [tmp_path], tmp_path / "ct", weights="phantom", save_maps=True)

@@ -6,7 +6,8 @@ information on the biological age that a region carries is known: one over the v
 
 The signs follow what radiology reports of ageing: more fat around the heart and larger atria, a wide and winding aorta,
 fatty marrow, lower vertebrae and a round back, back muscles that shrink and turn to fat. They are stronger than in
-people, so that a few hundred bodies at low resolution suffice to learn them.
+people, so that a few hundred bodies at low resolution suffice to learn them, and strongest in heart and aorta: a
+network learns the large spine and back muscles first, and may never come to small regions whose signs are weaker.
 """
 
 from __future__ import annotations
@@ -55,19 +56,19 @@ def body_signs(region_ages_years: dict[str, float]) -> BodySigns:
     return BodySigns(
         pericardial_fat_mm=2.0 + 16.0 * heart,
         atrium_factor=0.8 + 0.4 * heart,
-        heart_wall_mm=8.0 + 7.0 * heart,
-        myocardium_fat_fraction=0.02 + 0.45 * heart,
+        heart_wall_mm=8.0 + 10.0 * heart,
+        myocardium_fat_fraction=0.02 + 0.6 * heart,
         aorta_diameter_mm=18.5 + 17.5 * aorta,
         aorta_winding_mm=18.0 * aorta,
         aorta_wall_mm=1.2 + 2.2 * aorta,
         # Slow flow in a wide vessel leaves more of the signal than the pulsing flow in a narrow one.
-        aorta_blood_signal=0.45 + 0.5 * aorta,
-        marrow_fat_fraction=0.25 + 0.6 * spine,
+        aorta_blood_signal=0.3 + 0.65 * aorta,
+        marrow_fat_fraction=0.25 + 0.55 * spine,
         vertebra_height_factor=1.0 - 0.09 * spine,
-        disc_signal=0.85 - 0.55 * spine,
-        kyphosis_mm=36.0 * spine,
-        back_muscle_size=1.0 - 0.3 * muscle,
-        back_muscle_fat_fraction=0.02 + 0.6 * muscle,
+        disc_signal=0.85 - 0.5 * spine,
+        kyphosis_mm=30.0 * spine,
+        back_muscle_size=1.0 - 0.25 * muscle,
+        back_muscle_fat_fraction=0.02 + 0.4 * muscle,
     )
 
 

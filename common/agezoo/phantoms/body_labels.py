@@ -49,5 +49,5 @@ the fat around it, the back muscles the fat between them, the spine its discs an
 ``skeleton`` is every bone but the spine; ``visceral_fat`` includes the loose tissue of the mediastinum.
 """
 
-PLANTED_WEIGHTS: dict[str, float] = {"heart": 0.32, "aorta": 0.28, "spine": 0.22, "back_muscles": 0.18}
+PLANTED_WEIGHTS: dict[str, float] = {"heart": 0.40, "aorta": 0.30, "spine": 0.18, "back_muscles": 0.12}
 """Share of the information on the biological age that each region carries; every other region carries none."""
