@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -196,8 +198,13 @@ def test_scores_are_compared_with_age_on_the_same_people() -> None:
     assert list(results) == ["predicted age", "raw gap", "corrected gap", "chronological age"]
     part = table.iloc[100:]
     expected = paired_difference(part["label"], part["corrected_gap_years"], part["age_years"])
-    assert results["corrected gap"].against_age == expected
-    assert results["corrected gap"].auroc == auroc(part["label"], part["corrected_gap_years"])
+    # the last digits of a variance depend on the layout of the arrays that are summed
+    for found, wanted in [
+        (results["corrected gap"].against_age, expected),
+        (results["corrected gap"].auroc, auroc(part["label"], part["corrected_gap_years"])),
+    ]:
+        assert found is not None
+        assert asdict(found) == pytest.approx(asdict(wanted), rel=1e-9)
     assert results["chronological age"].against_age is None
 
 
