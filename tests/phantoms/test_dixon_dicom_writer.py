@@ -90,7 +90,7 @@ def test_headers_are_valid_mr_and_say_phantom(scan: PhantomDixon, tmp_path: Path
         assert data.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
         assert data.Manufacturer == "AgeZoo phantom"
         assert "phantom" in data.ImageComments.lower()
-        assert str(data.PatientName) == "PHANTOM^0007"
+        assert str(data.PatientName) == "Phantom^0007"
         assert (data.PatientSex, data.PatientAge, data.MagneticFieldStrength) == ("F", "061Y", 1.5)
         born = pydicom.valuerep.DA(data.PatientBirthDate)
         assert (date(2016, 3, 4) - born).days / 365.25 == pytest.approx(61.4, abs=0.01)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import pandas as pd
 
 from agezoo.phantoms.body_labels import LABELS
 from agezoo.phantoms.body_plan import BodyCohortParameters, PlannedBody, plan_body_cohort
@@ -18,31 +16,11 @@ from agezoo.phantoms.cohort_pool import write_missing
 from agezoo.phantoms.dixon_cohort_description import checked_parameters, cohort_description
 from agezoo.phantoms.dixon_dicom_writer import write_dixon_zip
 from agezoo.phantoms.dixon_scanner import PhantomDixon, scan_body
+from agezoo.phantoms.nifti_writer import write_nifti
+from agezoo.phantoms.written_cohort import WrittenCohort
 
-
-@dataclass(frozen=True)
-class BodyCohort:
-    """A cohort on disk.
-
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    parameters
-        What it was made from.
-    table
-        One row per scan, as in ``cohort.csv``.
-    written
-        Scans that this call wrote; the others were there.
-    seconds
-        Time that this call took.
-    """
-
-    folder: Path
-    parameters: BodyCohortParameters
-    table: pd.DataFrame
-    written: int
-    seconds: float
+BodyCohort = WrittenCohort[BodyCohortParameters]
+"""A cohort on disk."""
 
 
 def write_body_cohort(
@@ -137,19 +115,10 @@ def _write_scan(folder: Path, scan: PlannedBody) -> str:
     content = phantom_body_scan(scan)
     image, mask = Path("images") / f"{scan.name}.zip", Path("masks") / f"{scan.name}.nii.gz"
     write_dixon_zip(content, scan.subject, scan.settings, folder / image)
-    _write_labels(content, folder / mask)
+    write_nifti(folder / mask, content.labels, content.labels_affine)
     row = _row(scan, content, image=image, mask=mask)
     write_text(row_path(folder, scan.name), json.dumps(row, indent=1) + "\n")
     return scan.name
-
-
-def _write_labels(scan: PhantomDixon, path: Path) -> None:
-    image = nib.Nifti1Image(scan.labels, scan.labels_affine)
-    image.set_sform(scan.labels_affine, code="scanner")
-    image.set_qform(scan.labels_affine, code="scanner")
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"AgeZoo phantom labels"
-    nib.save(image, path)
 
 
 def _row(scan: PlannedBody, content: PhantomDixon, *, image: Path, mask: Path) -> dict[str, object]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 
 from agezoo.phantoms.brain_plan import PlannedBrainScan, Space
 from agezoo.phantoms.brain_scan import BrainScan
 from agezoo.phantoms.cohort_folder import STATEMENT, write_text
+from agezoo.phantoms.nifti_writer import write_nifti
 from agezoo.phantoms.phantom_identity import MANUFACTURER
 from agezoo.version import __version__
 
@@ -24,18 +23,6 @@ def image_path(scan: PlannedBrainScan) -> Path:
     form = "_space-MNI152_desc-brain_T1w" if scan.space == "mni" else "_T1w"
     person, session = scan.subject.subject_id, scan.settings.session
     return Path(person) / session / "anat" / f"{person}_{session}{form}.nii.gz"
-
-
-def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, *, standard_space: bool) -> None:
-    """Write a volume as compressed NIfTI that says how it lies."""
-    image = nib.Nifti1Image(voxels, affine)
-    code = "mni" if standard_space else "scanner"
-    image.set_sform(affine, code=code)
-    image.set_qform(affine, code=code)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"AgeZoo phantom"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(image, path)
 
 
 def write_scan(folder: Path, scan: PlannedBrainScan, content: BrainScan, *, mask: Path) -> Path:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from agezoo.phantoms.brain_ageing import brain_signs
 from agezoo.phantoms.brain_bids import write_bids_tables, write_scan
@@ -20,31 +19,10 @@ from agezoo.phantoms.brain_plan import BrainCohortParameters, PlannedBrainScan, 
 from agezoo.phantoms.brain_scan import BrainScan
 from agezoo.phantoms.cohort_folder import DESCRIPTION, TABLE, claim_folder, only_writer, row_path, write_text
 from agezoo.phantoms.cohort_pool import write_missing
+from agezoo.phantoms.written_cohort import WrittenCohort
 
-
-@dataclass(frozen=True)
-class BrainCohort:
-    """A cohort on disk.
-
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    parameters
-        What it was made from.
-    table
-        One row per scan, as in ``cohort.csv``.
-    written
-        Scans that this call wrote; the others were there.
-    seconds
-        Time that this call took.
-    """
-
-    folder: Path
-    parameters: BrainCohortParameters
-    table: pd.DataFrame
-    written: int
-    seconds: float
+BrainCohort = WrittenCohort[BrainCohortParameters]
+"""A cohort on disk."""
 
 
 def write_brain_cohort(

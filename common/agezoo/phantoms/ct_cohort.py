@@ -5,45 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import pandas as pd
 
 from agezoo.phantoms.cohort_folder import DESCRIPTION, TABLE, claim_folder, only_writer, row_path, write_text
 from agezoo.phantoms.cohort_pool import write_missing
 from agezoo.phantoms.ct_cohort_folder import checked_parameters, cohort_description
 from agezoo.phantoms.ct_cohort_plan import CohortParameters, PlannedScan, plan_ct_cohort
 from agezoo.phantoms.dicom_ct_writer import write_ct_series
+from agezoo.phantoms.nifti_writer import write_nifti
 from agezoo.phantoms.torso_ct import PhantomScan, phantom_volume
 from agezoo.phantoms.torso_labels import LABELS
+from agezoo.phantoms.written_cohort import WrittenCohort
 
-
-@dataclass(frozen=True)
-class CtCohort:
-    """A cohort on disk.
-
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    parameters
-        What it was made from.
-    table
-        One row per scan, as in ``cohort.csv``.
-    written
-        Scans that this call wrote; the others were there.
-    seconds
-        Time that this call took.
-    """
-
-    folder: Path
-    parameters: CohortParameters
-    table: pd.DataFrame
-    written: int
-    seconds: float
+CtCohort = WrittenCohort[CohortParameters]
+"""A cohort on disk."""
 
 
 def phantom_ct_scan(
@@ -149,20 +127,10 @@ def _write_scan(folder: Path, scan: PlannedScan) -> str:
     write_ct_series(volume, partial)
     partial.rename(series)
     mask = folder / "masks" / f"{scan.name}.nii.gz"
-    write_labels(volume, mask)
+    write_nifti(mask, volume.labels, volume.affine)
     row = _row(scan, volume, image=series.relative_to(folder), mask=mask.relative_to(folder))
     write_text(row_path(folder, scan.name), json.dumps(row, indent=1) + "\n")
     return scan.name
-
-
-def write_labels(scan: PhantomScan, path: Path) -> None:
-    """Write a scan's label mask as compressed NIfTI on the CT's grid."""
-    image = nib.Nifti1Image(scan.labels, scan.affine)
-    image.set_sform(scan.affine, code="scanner")
-    image.set_qform(scan.affine, code="scanner")
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"AgeZoo phantom labels"
-    nib.save(image, path)
 
 
 def _row(scan: PlannedScan, volume: PhantomScan, *, image: Path, mask: Path) -> dict[str, object]:

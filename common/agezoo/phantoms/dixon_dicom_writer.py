@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, MRImageStorage
 
-from agezoo.phantoms.dicom_ct_writer import _SliceEncoder
 from agezoo.phantoms.dixon_scanner import CONTRASTS, PhantomDixon, PhantomStation
 from agezoo.phantoms.dixon_settings import DixonSettings
-from agezoo.phantoms.phantom_identity import COMMENT, IMPLEMENTATION_UID, MANUFACTURER, birth_date, phantom_uid
+from agezoo.phantoms.phantom_identity import PhantomPerson, describe_slices, phantom_header, phantom_uid
+from agezoo.phantoms.slice_encoder import SliceEncoder
 
 MANIFEST = "manifest.csv"
 _SUFFIXES = {"in": "in", "opposed": "opp", "fat": "F", "water": "W"}
@@ -36,17 +35,6 @@ _MEMBER_DATE = (1980, 1, 1, 0, 0, 0)
 _COMPRESSION_LEVEL = 4
 
 
-class Person(Protocol):
-    """What the header says of a phantom person."""
-
-    @property
-    def subject_id(self) -> str: ...
-    @property
-    def sex(self) -> str: ...
-    @property
-    def age_years(self) -> float: ...
-
-
 @dataclass(frozen=True)
 class _Series:
     """One contrast of one station."""
@@ -58,7 +46,7 @@ class _Series:
     uid: UID
 
 
-def write_dixon_zip(scan: PhantomDixon, person: Person, settings: DixonSettings, path: Path) -> int:
+def write_dixon_zip(scan: PhantomDixon, person: PhantomPerson, settings: DixonSettings, path: Path) -> int:
     """Write one MR Image Storage file per slice, contrast and station into a zip, and a manifest beside them.
 
     Parameters
@@ -103,7 +91,7 @@ def _member(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _series_of(scan: PhantomDixon, person: Person, settings: DixonSettings) -> Iterator[_Series]:
+def _series_of(scan: PhantomDixon, person: PhantomPerson, settings: DixonSettings) -> Iterator[_Series]:
     """Every contrast of every station, numbered in the order of the acquisition."""
     stations = {station.number: station for station in scan.stations}
     number = _FIRST_SERIES
@@ -115,11 +103,11 @@ def _series_of(scan: PhantomDixon, person: Person, settings: DixonSettings) -> I
             number += 1
 
 
-def _files(series: _Series, person: Person, settings: DixonSettings) -> Iterator[tuple[str, bytes]]:
+def _files(series: _Series, person: PhantomPerson, settings: DixonSettings) -> Iterator[tuple[str, bytes]]:
     image, affine = series.station.images[series.contrast], series.station.affine
     # Left, Anterior, Superior back to slices of rows (towards the back) and columns (towards the left).
     stored = np.ascontiguousarray(image[:, ::-1, :].transpose(2, 1, 0)).astype("<u2")
-    encode = _SliceEncoder(_header(series, person, settings), series_uid=series.uid)
+    encode = SliceEncoder(_header(series, person, settings), series_uid=series.uid)
     left_mm = -affine[0, 3]
     # The first row is the most anterior one: in DICOM's axes (left, back, head) the smallest y.
     top_mm = -(affine[1, 3] + affine[1, 1] * (image.shape[1] - 1))
@@ -131,44 +119,22 @@ def _files(series: _Series, person: Person, settings: DixonSettings) -> Iterator
         yield f"{series.uid}.{1001 + instance}.dcm", content
 
 
-def _names(person: Person, settings: DixonSettings) -> tuple[object, ...]:
+def _names(person: PhantomPerson, settings: DixonSettings) -> tuple[object, ...]:
     return ("wholebody_mr", person.subject_id, settings.session, settings.site, settings.seed)
 
 
-def _header(series: _Series, person: Person, settings: DixonSettings) -> Dataset:
+def _header(series: _Series, person: PhantomPerson, settings: DixonSettings) -> Dataset:
     names = _names(person, settings)
     affine, image = series.station.affine, series.station.images[series.contrast]
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = series.uid
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
-    meta.ImplementationVersionName = "AGEZOO_PHANTOM"
-    data = Dataset()
-    data.file_meta = meta
-    data.SpecificCharacterSet = "ISO_IR 100"
+    data = phantom_header(MRImageStorage, person, settings.study_date, site=settings.site, names=names)
     data.ImageType = _IMAGE_TYPES[series.contrast]
-    data.SOPClassUID = MRImageStorage
-    data.SOPInstanceUID = series.uid
-    day = settings.study_date.strftime("%Y%m%d")
-    data.StudyDate = data.SeriesDate = data.AcquisitionDate = data.ContentDate = day
     data.StudyTime = "120000"
     turn = settings.acquisition_order.index(series.station.number)
     data.SeriesTime = data.AcquisitionTime = data.ContentTime = f"1201{turn * 9:02d}"
-    data.AccessionNumber = ""
     data.Modality = "MR"
-    data.Manufacturer = MANUFACTURER
-    data.InstitutionName = "AgeZoo phantom cohort"
-    data.ReferringPhysicianName = ""
-    data.StationName = settings.site.upper()
     data.StudyDescription = "Phantom neck to knee"
     data.SeriesDescription = series.description
     data.ManufacturerModelName = _MODELS[settings.site]
-    data.PatientName = f"PHANTOM^{person.subject_id.rsplit('-', 1)[-1]}"
-    data.PatientID = person.subject_id
-    data.PatientBirthDate = birth_date(settings.study_date, person.age_years).strftime("%Y%m%d")
-    data.PatientSex = person.sex
-    data.PatientAge = f"{int(person.age_years):03d}Y"
     data.BodyPartExamined = "WHOLEBODY"
     data.ScanningSequence = "GR"
     data.SequenceVariant = "SP"
@@ -186,30 +152,11 @@ def _header(series: _Series, person: Person, settings: DixonSettings) -> Dataset
     data.NumberOfPhaseEncodingSteps = image.shape[1]
     data.EchoTrainLength = 2
     data.PixelBandwidth = 440
-    data.SoftwareVersions = "agezoo"
     data.ProtocolName = series.description.rsplit("_", 1)[0]
     data.FlipAngle = 10
-    data.PatientPosition = "HFS"
-    data.StudyInstanceUID = phantom_uid(*names, "study")
+    describe_slices(data, image.shape[:2], round(float(affine[1, 1]), 8), names=names)
     data.SeriesInstanceUID = series.uid
-    data.StudyID = "1"
     data.SeriesNumber = series.number
-    data.AcquisitionNumber = 1
-    data.InstanceNumber = 1
-    data.ImagePositionPatient = [0, 0, 0]
-    data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    data.FrameOfReferenceUID = phantom_uid(*names, "frame")
-    data.PositionReferenceIndicator = ""
-    data.SliceLocation = 0
-    data.ImageComments = COMMENT
-    data.SamplesPerPixel = 1
-    data.PhotometricInterpretation = "MONOCHROME2"
-    data.Rows, data.Columns = image.shape[1], image.shape[0]
-    data.PixelSpacing = [round(float(affine[1, 1]), 8)] * 2
-    data.BitsAllocated = 16
-    data.BitsStored = 16
-    data.HighBit = 15
     data.PixelRepresentation = 0
-    data.BurnedInAnnotation = "NO"
     data.WindowCenter, data.WindowWidth = round(settings.gain / 2), round(settings.gain)
     return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,31 +24,10 @@ from agezoo.phantoms.spine_layer import Picture
 from agezoo.phantoms.spine_plan import PlannedSpineImage, SpineCohortParameters, plan_spine_cohort
 from agezoo.phantoms.spine_projection import Projection, project_spine
 from agezoo.phantoms.spine_storage import store_picture
+from agezoo.phantoms.written_cohort import WrittenCohort
 
-
-@dataclass(frozen=True)
-class SpineCohort:
-    """A cohort on disk.
-
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    parameters
-        What it was made from.
-    table
-        One row per image, as in ``cohort.csv``.
-    written
-        Images that this call wrote; the others were there.
-    seconds
-        Time that this call took.
-    """
-
-    folder: Path
-    parameters: SpineCohortParameters
-    table: pd.DataFrame
-    written: int
-    seconds: float
+SpineCohort = WrittenCohort[SpineCohortParameters]
+"""A cohort on disk."""
 
 
 def write_spine_cohort(

@@ -5,17 +5,16 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
-    ExplicitVRLittleEndian,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
 
-from agezoo.phantoms.phantom_identity import COMMENT, IMPLEMENTATION_UID, MANUFACTURER, birth_date, phantom_uid
+from agezoo.phantoms.phantom_identity import phantom_header
 from agezoo.phantoms.spine_plan import PlannedSpineImage
 from agezoo.phantoms.spine_storage import StoredPixels
 
@@ -62,41 +61,11 @@ def _modality(image: PlannedSpineImage) -> str:
 def _person_and_study(image: PlannedSpineImage, modality: str) -> Dataset:
     subject, settings = image.subject, image.settings
     names = (*subject.seed, subject.subject_id, settings.session, settings.site)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = _CLASSES[modality]
-    meta.MediaStorageSOPInstanceUID = phantom_uid(*names)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
-    meta.ImplementationVersionName = "AGEZOO_PHANTOM"
-    data = Dataset()
-    data.file_meta = meta
-    data.SpecificCharacterSet = "ISO_IR 100"
-    data.SOPClassUID = meta.MediaStorageSOPClassUID
-    data.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    day = settings.study_date.strftime("%Y%m%d")
-    data.StudyDate = data.SeriesDate = data.AcquisitionDate = data.ContentDate = day
+    data = phantom_header(_CLASSES[modality], subject, settings.study_date, site=settings.site, names=names)
     data.StudyTime = data.SeriesTime = data.AcquisitionTime = data.ContentTime = "100000"
-    data.AccessionNumber = ""
     data.Modality = modality
-    data.Manufacturer = MANUFACTURER
     data.ManufacturerModelName = _MODELS[settings.site]
-    data.InstitutionName = "AgeZoo phantom cohort"
-    data.StationName = settings.site.upper()
-    data.SoftwareVersions = "agezoo"
-    data.ReferringPhysicianName = ""
-    data.PatientName = f"Phantom^{subject.subject_id.rsplit('-', 1)[-1]}"
-    data.PatientID = subject.subject_id
-    data.PatientBirthDate = birth_date(settings.study_date, subject.age_years).strftime("%Y%m%d")
-    data.PatientSex = subject.sex
-    data.PatientAge = f"{int(subject.age_years):03d}Y"
-    data.StudyInstanceUID = phantom_uid(*names, "study")
-    data.SeriesInstanceUID = phantom_uid(*names, "series")
-    data.StudyID = "1"
     data.SeriesNumber = 1
-    data.AcquisitionNumber = 1
-    data.InstanceNumber = 1
-    data.ImageComments = COMMENT
-    data.BurnedInAnnotation = "NO"
     return data
 
 

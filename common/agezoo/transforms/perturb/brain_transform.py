@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Transform
 
-from agezoo.errors import InputError
 from agezoo.transforms.brain.template import mni_affine, mni_shape
-from agezoo.transforms.channels import channel_array
 from agezoo.transforms.load import with_positive_strides
 from agezoo.transforms.perturb.brain_catalogue import BRAIN_PERTURBATIONS
 from agezoo.transforms.perturb.brain_regrid import Regridded
+from agezoo.transforms.perturb.graded_transform import (
+    GradedTransform,
+    GradedTransformd,
+    channels_with_affine,
+    spacing_of,
+)
 from agezoo.transforms.perturb.perturbation import NotApplicable
-from agezoo.transforms.perturb.seeding import chance, one_of
 
 # No registration that a person looked at is further off than this, in degrees and mm.
 _LARGEST_MISREGISTRATION = {"pitch": 10.0, "roll": 10.0, "yaw": 10.0, "shift": 10.0}
@@ -26,7 +27,7 @@ _LARGEST_MISREGISTRATION = {"pitch": 10.0, "roll": 10.0, "yaw": 10.0, "shift": 1
 _SAME_PLACE_MM = 0.1
 
 
-class PerturbBrain(Transform):
+class PerturbBrain(GradedTransform):
     """Perturb a channel-first T1 (1, X, Y, Z) in LAS, as ``LoadVolume`` gives it: a head or a brain alone.
 
     The affine of the MetaTensor follows; voxels become float32. The same transform gives the same result every time:
@@ -51,21 +52,10 @@ class PerturbBrain(Transform):
         For an unknown name; when called, for a grade or image that cannot be used.
     """
 
-    def __init__(self, name: str, grade: float, *, seed: int = 0) -> None:
-        self.perturbation = one_of(BRAIN_PERTURBATIONS, name)
-        self.grade = float(grade)
-        self.seed = int(seed)
+    catalogue = BRAIN_PERTURBATIONS
 
     def __call__(self, img: MetaTensor) -> MetaTensor:
-        volume = channel_array(img, spatial_dims=3, name="PerturbBrain")
-        if volume.shape[0] != 1 or not isinstance(img, MetaTensor):
-            raise InputError(
-                "a perturbation needs one volume with its geometry",
-                found=f"{type(img).__name__} of shape {tuple(volume.shape)}",
-                expected="a MetaTensor (1, X, Y, Z)",
-                remedy="load the image with LoadVolume",
-            )
-        affine = np.asarray(img.affine, dtype=np.float64)
+        volume, affine = channels_with_affine(img, name="PerturbBrain", only_one=True, reader="LoadVolume")
         limit = _LARGEST_MISREGISTRATION.get(self.perturbation.name)
         if limit is not None and abs(self.grade) > limit and on_mni_grid(volume.shape[1:], affine):
             raise NotApplicable(
@@ -73,9 +63,9 @@ class PerturbBrain(Transform):
                 found=self.perturbation.graded(self.grade),
                 expected=f"at most {limit:g}",
             )
-        spacing_mm = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
+        spacing_mm = spacing_of(affine)
         voxels = volume[0].astype(np.float32)
-        rng = chance(self.seed, self.perturbation.name)
+        rng = self.chance()
         changed: np.ndarray | Regridded = self.perturbation.apply(voxels, self.grade, spacing_mm=spacing_mm, rng=rng)
         if isinstance(changed, Regridded):
             affine = affine @ changed.place
@@ -85,14 +75,10 @@ class PerturbBrain(Transform):
         return MetaTensor(torch.from_numpy(plain)[None], affine=torch.as_tensor(affine))
 
 
-class PerturbBraind(MapTransform):
+class PerturbBraind(GradedTransformd):
     """Dictionary form of :class:`PerturbBrain`; ``<key>_facts["field_of_view_mm"]`` follows where there is one."""
 
-    def __init__(
-        self, keys: KeysCollection, name: str, grade: float, *, seed: int = 0, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.transform = PerturbBrain(name, grade, seed=seed)
+    single = PerturbBrain
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         result = dict(data)

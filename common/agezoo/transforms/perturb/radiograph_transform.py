@@ -6,18 +6,17 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, Transform
+from monai.config import NdarrayOrTensor
 
 from agezoo.errors import InputError
 from agezoo.transforms.channels import channel_array, like
+from agezoo.transforms.perturb.graded_transform import GradedTransform, GradedTransformd
 from agezoo.transforms.perturb.radiograph_catalogue import RADIOGRAPH_PERTURBATIONS
-from agezoo.transforms.perturb.seeding import chance, one_of
 
 _UNKNOWN_MM = (np.nan, np.nan)
 
 
-class PerturbRadiograph(Transform):
+class PerturbRadiograph(GradedTransform):
     """Perturb a channel-first radiograph (1, rows, columns), bone bright, as it was read.
 
     The same transform gives the same result every time: what is left to chance (noise, directions) comes from `seed`
@@ -38,10 +37,7 @@ class PerturbRadiograph(Transform):
         For an unknown name; when called, for a grade or image that cannot be used.
     """
 
-    def __init__(self, name: str, grade: float, *, seed: int = 0) -> None:
-        self.perturbation = one_of(RADIOGRAPH_PERTURBATIONS, name)
-        self.grade = float(grade)
-        self.seed = int(seed)
+    catalogue = RADIOGRAPH_PERTURBATIONS
 
     def __call__(self, img: NdarrayOrTensor, spacing_mm: Sequence[float] = _UNKNOWN_MM) -> NdarrayOrTensor:
         """The perturbed image; `spacing_mm` between rows and between columns, NaN where the image does not tell."""
@@ -50,14 +46,14 @@ class PerturbRadiograph(Transform):
             raise InputError(
                 "a perturbation needs one image", found=f"shape {tuple(image.shape)}", expected="(1, rows, columns)"
             )
-        rng = chance(self.seed, self.perturbation.name)
+        rng = self.chance()
         plane = image[0].astype(np.float32)
         changed = self.perturbation.apply(plane, self.grade, spacing_mm=spacing_mm, rng=rng)
         perturbed: NdarrayOrTensor = like(np.require(changed, np.float32, ["C", "W"])[None], img)
         return perturbed
 
 
-class PerturbRadiographd(MapTransform):
+class PerturbRadiographd(GradedTransformd):
     """Dictionary form of :class:`PerturbRadiograph`.
 
     The spacing is taken from ``<key>_facts["field_of_view_mm"]``, which follows where the field of view changes. What
@@ -65,11 +61,8 @@ class PerturbRadiographd(MapTransform):
     no part of the stored one any more.
     """
 
-    def __init__(
-        self, keys: KeysCollection, name: str, grade: float, *, seed: int = 0, allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.transform = PerturbRadiograph(name, grade, seed=seed)
+    single = PerturbRadiograph
+    transform: PerturbRadiograph
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         result = dict(data)
