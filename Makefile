@@ -45,13 +45,13 @@ test-slow: $(STAMP) ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 lint: $(STAMP) ## ruff and mypy
-	$(BIN)/ruff check common tests benchmarks
-	$(BIN)/ruff format --check common tests benchmarks
+	$(BIN)/ruff check common tests benchmarks scripts
+	$(BIN)/ruff format --check common tests benchmarks scripts
 	$(BIN)/mypy
 
 format: $(STAMP) ## let ruff format the code
-	$(BIN)/ruff check --fix common tests benchmarks
-	$(BIN)/ruff format common tests benchmarks
+	$(BIN)/ruff check --fix common tests benchmarks scripts
+	$(BIN)/ruff format common tests benchmarks scripts
 
 bench: $(STAMP) ## time and memory against straightforward implementations, side by side
 	$(BIN)/python -m benchmarks

@@ -50,7 +50,7 @@ BODY_PERTURBATIONS: dict[str, Perturbation] = {
             (0.01, 100.0),
             1.0,
             "Everything is multiplied by this factor. MRI has no unit, so that no age should move.",
-            "body_intensity:scale",
+            "intensity_scale:scale",
         ),
         Perturbation(
             "smoothing",

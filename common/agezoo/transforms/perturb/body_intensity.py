@@ -79,19 +79,6 @@ def step_station(
     return (image * factor**weight).astype(np.float32)
 
 
-def scale(image: np.ndarray, factor: float, *, spacing_mm: Sequence[float], rng: Any = None) -> np.ndarray:
-    """Multiply everything by `factor`.
-
-    Raises
-    ------
-    InputError
-        If the factor is not positive.
-    """
-    if not factor > 0:
-        raise InputError("a scale is positive", source="scale", found=factor)
-    return image * np.float32(factor)
-
-
 def smooth(image: np.ndarray, fwhm_mm: float, *, spacing_mm: Sequence[float], rng: Any = None) -> np.ndarray:
     """Smooth by a Gaussian of this full width at half maximum; the body is not mixed with the air.
 

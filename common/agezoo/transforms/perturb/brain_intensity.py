@@ -53,19 +53,6 @@ def change_gamma(image: np.ndarray, gamma: float, *, spacing_mm: Sequence[float]
     return np.asarray(AdjustContrast(gamma)(image), dtype=np.float32)
 
 
-def scale(image: np.ndarray, factor: float, *, spacing_mm: Sequence[float], rng: Any = None) -> np.ndarray:
-    """Multiply everything by `factor`.
-
-    Raises
-    ------
-    InputError
-        If the factor is not positive.
-    """
-    if not factor > 0:
-        raise InputError("a scale is positive", source="scale", found=factor)
-    return image * np.float32(factor)
-
-
 def offset(image: np.ndarray, share: float, *, spacing_mm: Sequence[float], rng: Any = None) -> np.ndarray:
     """Add a share of the median brightness to every voxel of a head, air included, or of a brain alone."""
     mask = brain_alone(image, spacing_mm)
