@@ -4,10 +4,11 @@ Heart, aorta, spine and back muscles each have an age of their own: the biologic
 Everything that is drawn in a region depends on its age alone, and no other region depends on any age. So the
 information on the biological age that a region carries is known: one over the variance of its deviation.
 
-The signs follow what radiology reports of ageing: more fat around the heart and larger atria, a wide and winding aorta,
-fatty marrow, lower vertebrae and a round back, back muscles that shrink and turn to fat. They are stronger than in
-people, so that a few hundred bodies at low resolution suffice to learn them, and strongest in heart and aorta: a
-network learns the large spine and back muscles first, and may never come to small regions whose signs are weaker.
+The signs follow what radiology reports of ageing: more fat in and around the heart and larger atria, a wide and winding
+aorta, fatty marrow, lower vertebrae and a round back, back muscles that shrink and turn to fat. They are stronger than
+in people, so that a few hundred bodies at low resolution suffice to learn them, and strongest in heart and aorta: the
+spine and the back muscles are so much larger that a network which averages over the body would learn them alone. Of
+the signal of blood no such thing is known; it changes because at low resolution little else of a vessel is seen.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class BodySigns:
     atrium_factor: float
     heart_wall_mm: float
     myocardium_fat_fraction: float
+    heart_blood_signal: float
     aorta_diameter_mm: float
     aorta_winding_mm: float
     aorta_wall_mm: float
@@ -56,19 +58,19 @@ def body_signs(region_ages_years: dict[str, float]) -> BodySigns:
     return BodySigns(
         pericardial_fat_mm=2.0 + 16.0 * heart,
         atrium_factor=0.8 + 0.4 * heart,
-        heart_wall_mm=8.0 + 10.0 * heart,
-        myocardium_fat_fraction=0.02 + 0.6 * heart,
-        aorta_diameter_mm=18.5 + 17.5 * aorta,
-        aorta_winding_mm=18.0 * aorta,
-        aorta_wall_mm=1.2 + 2.2 * aorta,
-        # Slow flow in a wide vessel leaves more of the signal than the pulsing flow in a narrow one.
-        aorta_blood_signal=0.3 + 0.65 * aorta,
-        marrow_fat_fraction=0.25 + 0.55 * spine,
-        vertebra_height_factor=1.0 - 0.09 * spine,
-        disc_signal=0.85 - 0.5 * spine,
-        kyphosis_mm=30.0 * spine,
-        back_muscle_size=1.0 - 0.25 * muscle,
-        back_muscle_fat_fraction=0.02 + 0.4 * muscle,
+        heart_wall_mm=8.0 + 6.0 * heart,
+        myocardium_fat_fraction=0.02 + 0.68 * heart,
+        heart_blood_signal=0.96 - 0.68 * heart,
+        aorta_diameter_mm=20.0 + 18.0 * aorta,
+        aorta_winding_mm=12.0 * aorta,
+        aorta_wall_mm=1.2 + 1.2 * aorta,
+        aorta_blood_signal=0.12 + 0.84 * aorta,
+        marrow_fat_fraction=0.3 + 0.3 * spine,
+        vertebra_height_factor=1.0 - 0.06 * spine,
+        disc_signal=0.85 - 0.35 * spine,
+        kyphosis_mm=18.0 * spine,
+        back_muscle_size=1.0 - 0.14 * muscle,
+        back_muscle_fat_fraction=0.02 + 0.24 * muscle,
     )
 
 

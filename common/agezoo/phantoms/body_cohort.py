@@ -19,8 +19,9 @@ from agezoo.phantoms.dixon_scanner import PhantomDixon, scan_body
 from agezoo.phantoms.nifti_writer import write_nifti
 from agezoo.phantoms.written_cohort import WrittenCohort
 
-BodyCohort = WrittenCohort[BodyCohortParameters]
-"""A cohort on disk."""
+
+class BodyCohort(WrittenCohort[BodyCohortParameters]):
+    """A cohort of whole-body phantoms on disk."""
 
 
 def write_body_cohort(

@@ -10,8 +10,6 @@ from agezoo.phantoms.body_envelope import FAT, Envelope
 from agezoo.phantoms.body_labels import HEART
 from agezoo.phantoms.body_shape import BodyShape
 
-BLOOD = Tissue(0.92, 0.01)
-
 
 def draw_heart(canvas: BodyCanvas, shape: BodyShape, envelope: Envelope, signs: BodySigns) -> None:
     """Paint the heart; its long axis points to the left, the front and the feet."""
@@ -47,10 +45,11 @@ def draw_heart(canvas: BodyCanvas, shape: BodyShape, envelope: Envelope, signs: 
         (box, np.minimum(whole + np.float32(signs.pericardial_fat_mm), inside)), FAT, HEART, label_share=TOUCHED
     )
     share = signs.myocardium_fat_fraction
+    blood = Tissue(signs.heart_blood_signal, 0.01)
     muscle = Tissue(0.84 * (1.0 - share), 0.92 * share)
     canvas.paint((box, np.minimum(ventricles, inside)), muscle, HEART, label_share=TOUCHED)
     canvas.paint((box, np.minimum(atria, inside)), muscle, HEART, label_share=TOUCHED)
-    canvas.paint((box, np.minimum(atria - np.float32(2.0), inside)), BLOOD)
+    canvas.paint((box, np.minimum(atria - np.float32(2.0), inside)), blood)
     chamber = np.minimum(oval((8.0, 18.0, 0.0), (42.0, 17.0, 28.0)), -left)
-    canvas.paint((box, np.minimum(chamber, ventricles - np.float32(4.0))), BLOOD)
-    canvas.paint((box, np.minimum(left - np.float32(wall), ventricles - np.float32(wall))), BLOOD)
+    canvas.paint((box, np.minimum(chamber, ventricles - np.float32(4.0))), blood)
+    canvas.paint((box, np.minimum(left - np.float32(wall), ventricles - np.float32(wall))), blood)

@@ -14,7 +14,7 @@ from agezoo.phantoms.body_subject import BodySubject
 from agezoo.phantoms.dixon_settings import DixonSettings, draw_dixon_settings
 from agezoo.phantoms.even_draws import even_place, falls_due
 
-VERSION = 2
+VERSION = 3
 """Changes whenever the same parameters would give other images."""
 
 

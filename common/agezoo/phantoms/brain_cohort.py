@@ -21,8 +21,9 @@ from agezoo.phantoms.cohort_folder import DESCRIPTION, TABLE, claim_folder, only
 from agezoo.phantoms.cohort_pool import write_missing
 from agezoo.phantoms.written_cohort import WrittenCohort
 
-BrainCohort = WrittenCohort[BrainCohortParameters]
-"""A cohort on disk."""
+
+class BrainCohort(WrittenCohort[BrainCohortParameters]):
+    """A cohort of brain phantoms on disk."""
 
 
 def write_brain_cohort(

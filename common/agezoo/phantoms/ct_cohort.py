@@ -20,8 +20,9 @@ from agezoo.phantoms.torso_ct import PhantomScan, phantom_volume
 from agezoo.phantoms.torso_labels import LABELS
 from agezoo.phantoms.written_cohort import WrittenCohort
 
-CtCohort = WrittenCohort[CohortParameters]
-"""A cohort on disk."""
+
+class CtCohort(WrittenCohort[CohortParameters]):
+    """A cohort of CT phantoms on disk."""
 
 
 def phantom_ct_scan(

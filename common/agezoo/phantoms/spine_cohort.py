@@ -26,8 +26,9 @@ from agezoo.phantoms.spine_projection import Projection, project_spine
 from agezoo.phantoms.spine_storage import store_picture
 from agezoo.phantoms.written_cohort import WrittenCohort
 
-SpineCohort = WrittenCohort[SpineCohortParameters]
-"""A cohort on disk."""
+
+class SpineCohort(WrittenCohort[SpineCohortParameters]):
+    """A cohort of spine phantoms on disk."""
 
 
 def write_spine_cohort(
