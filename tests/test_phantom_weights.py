@@ -42,5 +42,5 @@ def test_only_phantom_weights_are_stored(tmp_path: Path, monkeypatch: pytest.Mon
     _fold(tmp_path / "crossval", 0, "trained")
     with pytest.raises(SystemExit, match="origin 'trained', not of phantoms"):
         _stored(monkeypatch, tmp_path / "crossval", tmp_path / "out")
-    with pytest.raises(SystemExit, match="no fold_N/model.pt"):
+    with pytest.raises(SystemExit, match=r"no fold_N/model\.pt"):
         _stored(monkeypatch, tmp_path / "nothing", tmp_path / "out")
